@@ -1,0 +1,1 @@
+"""The open-source control plane for data annotation."""

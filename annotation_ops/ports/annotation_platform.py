@@ -1,0 +1,142 @@
+"""The annotation platform: where people work. One contract suite judges every adapter (annotation_ops_tests/contracts).
+
+Polling with a cursor is the contract; webhooks are only hints. Every create takes our key and may be repeated safely
+*by us*: find -> adopt -> create missing -> find; an adapter never retries a create by itself.
+"""
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from annotation_ops.domain.records import JsonObject
+
+
+class Capability(enum.Flag):
+    """What a platform does by itself; the services fill the gaps."""
+
+    BULK_CREATE = enum.auto()
+    NATIVE_IDEMPOTENCY = enum.auto()
+    ASSIGN_USER = enum.auto()
+    PRELABELS = enum.auto()
+    INCREMENTAL_FETCH = enum.auto()
+    DELETE_SEEN = enum.auto()
+    ERASE_TASK = enum.auto()
+    ERASE_ANNOTATOR = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformLimits:
+    max_tasks_per_call: int
+    max_page_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformHealth:
+    reachable: bool
+    version: str
+    server_time: datetime | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformProjectSpec:
+    """What a platform needs to show the tasks of one annotation project."""
+
+    name: str
+    task_type: str
+    labels: tuple[str, ...]
+    instructions: str
+    """Markdown of the guideline."""
+    media: Literal["image", "text", "audio", "video"]
+    version: str
+    """`version+hash12` of the taxonomy; a project whose labels differ under the same name is a Conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    task_key: str
+    data: Mapping[str, str]
+    """Media field -> inline text or URI, e.g. {"image": "s3://..."}; plus nothing that would unblind the annotator."""
+    assignees: tuple[str, ...]
+    """Annotator ids who are asked, each once; overlap is their number."""
+    priority: int = 3
+    """1 high .. 5 low."""
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReceipt:
+    task_key: str
+    platform_task_id: str | None
+    status: Literal["created", "existing", "failed"]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformAnnotation:
+    """One annotation as the platform shows it now; untrusted input."""
+
+    platform_annotation_id: str
+    platform_task_id: str
+    task_key: str
+    """As the platform carries it in the task's data; checked against the ledger on every pull."""
+    annotator_id: str
+    value: JsonObject
+    submitted_at: datetime
+    updated_at: datetime
+    lead_time_seconds: float | None
+    state: Literal["submitted", "skipped", "deleted"]
+    raw: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationPage:
+    items: tuple[PlatformAnnotation, ...]
+    next_cursor: str
+    """Opaque; pass it to the next fetch. Fetching again from an old cursor gives everything that changed since."""
+    more: bool
+
+
+class AnnotationPlatform(ABC):
+    """Errors: TransientError (network, 429, 5xx), Conflict, NotFound, InvalidInput, Unsupported."""
+
+    name: str
+    capabilities: Capability
+    limits: PlatformLimits
+
+    @abstractmethod
+    def check(self) -> PlatformHealth:
+        """Reachability, version, clock. Never raises for an unreachable server: it says so."""
+
+    @abstractmethod
+    def ensure_project(self, spec: PlatformProjectSpec) -> str:
+        """Creates or verifies the platform project; the same spec always gives the same id."""
+
+    @abstractmethod
+    def create_tasks(self, project_id: str, tasks: Sequence[TaskSpec]) -> tuple[TaskReceipt, ...]:
+        """Creates tasks, one receipt each in order. At most `limits.max_tasks_per_call`, else InvalidInput.
+
+        A TransientError says nothing about what was created: call `find_tasks` before creating again.
+        """
+
+    @abstractmethod
+    def find_tasks(self, project_id: str, task_keys: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Task key -> live platform task ids, oldest first (several when a create was repeated). Missing keys are absent."""
+
+    @abstractmethod
+    def assign(self, project_id: str, platform_task_id: str, annotator_ids: Collection[str]) -> None:
+        """Makes sure these people are asked too; those already asked stay so. Repeating changes nothing."""
+
+    @abstractmethod
+    def fetch_annotations(self, project_id: str, *, cursor: str | None, limit: int) -> AnnotationPage:
+        """What changed since the cursor in (updated_at, id) order; None reads from the start (the full sweep).
+
+        At-least-once: an item may come again; an item is never skipped.
+        """
+
+    @abstractmethod
+    def withdraw_tasks(self, project_id: str, platform_task_ids: Collection[str]) -> None:
+        """Takes tasks back from the people; their annotations stay readable. Unknown ids are ignored."""
