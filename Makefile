@@ -5,7 +5,10 @@ READY  := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE :=
 export UV_LINK_MODE := copy
 
-.PHONY: install demo test test-all check format bench ui lock clean
+# Where the demo keeps its state, and what `make ui` opens.
+HOME_DIR := .annotation_ops
+
+.PHONY: install demo test test-slow check format bench ui lock clean
 
 install: $(READY)
 
@@ -17,6 +20,36 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/annotation-ops demo --home $(HOME_DIR)
+
+# Opens the Dagster UI, with its daemon, on what the demo left behind.
+ui: $(READY)
+	ANNOTATION_OPS_HOME=$(HOME_DIR) DAGSTER_HOME=$(abspath $(HOME_DIR))/dagster ANNOTATION_OPS_PROJECTS=$(HOME_DIR)/projects $(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+
+test: $(READY)
+	$(BIN)/pytest
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements.lock

@@ -1,8 +1,9 @@
 """The things the loop moves, as frozen records; the words are those of the glossary in docs/architecture.md."""
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -48,10 +49,10 @@ class BatchState(StrEnum):
 class BatchPurpose(StrEnum):
     """Why a batch was made; it is part of the batch id."""
 
-    COLD_START = "cold"
     ACTIVE = "active"
+    """The day's ranking: uncertain samples, or the k-means cold start while no model exists."""
     RELABEL = "relabel"
-    RANDOM = "random"
+    """Samples of the slices an incident names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,19 @@ def parse_attempt_key(key: str) -> tuple[str, int]:
     if not (mark and batch_id and number.isdecimal()):
         raise ValueError(f"found {key!r}, expected <batch>.a<number>, e.g. 2026-11-23-active-01.a1")
     return batch_id, int(number)
+
+
+def batch_id(day: date, purpose: BatchPurpose, number: int) -> str:
+    """`2026-11-23-active-01`."""
+    return f"{day.isoformat()}-{purpose}-{number:02d}"
+
+
+def parse_batch_id(text: str) -> tuple[date, BatchPurpose]:
+    """`2026-11-23-active-01` -> its day and purpose. Raises ValueError on anything else."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})-([a-z]+)-\d{2,}", text)
+    if match is None:
+        raise ValueError(f"found {text!r}, expected <day>-<purpose>-<number>, e.g. 2026-11-23-active-01")
+    return date.fromisoformat(match[1]), BatchPurpose(match[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +308,12 @@ class Incident:
     batch_id: str | None = None
     closed_at: datetime | None = None
     outcome: JsonObject = field(default_factory=dict)
+
+    def with_batch(self, batch_id: str) -> "Incident":
+        return replace(self, batch_id=batch_id)
+
+    def with_state(self, state: IncidentState) -> "Incident":
+        return replace(self, state=state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ from annotation_ops.domain.records import (
 
 class LedgerTransaction(ABC):
     """One unit of work. Adding a row whose key exists and whose content is equal changes nothing and returns False;
-    equal key with other content raises Conflict (append-only rows are never replaced)."""
+    equal key with other content raises Conflict (append-only rows are never replaced). What other methods change later
+    (an attempt's state, due time and stamps, a task's platform id, an assignment's state) and when an annotation was
+    collected or an item quarantined is no part of the content. Rows that refer to rows not there raise NotFound."""
 
     @abstractmethod
     def audit(self, event: str, subject: str, details: JsonObject) -> None:
@@ -90,7 +92,8 @@ class LedgerTransaction(ABC):
         """Stores a declared document's text under its version. The same version with another hash is a Conflict."""
 
     @abstractmethod
-    def quarantine(self, item: Quarantined) -> bool: ...
+    def quarantine(self, item: Quarantined) -> bool:
+        """Another reason or body under the same key is one more row, never a Conflict."""
 
     @abstractmethod
     def add_label_commit(self, commit: LabelCommit) -> bool: ...
@@ -115,7 +118,8 @@ class Ledger(ABC):
 
     @abstractmethod
     def acquire_lease(self, name: str, owner: str, *, at: datetime, seconds: float) -> int | None:
-        """The lease's new epoch, or None while another owner holds it. The same owner renews."""
+        """The lease's epoch, or None while another owner holds it. The epoch rises whenever the holder may have changed
+        (an expired or released lease); the same owner renewing in time keeps it, so calling again checks the fence."""
 
     @abstractmethod
     def release_lease(self, name: str, owner: str) -> None: ...
@@ -157,14 +161,24 @@ class Ledger(ABC):
 
     @abstractmethod
     def annotations(self, project: str, batch_id: str, attempt: int) -> tuple[Annotation, ...]:
-        """The newest, not deleted revision per (task, annotator), ordered by (task position, annotator)."""
+        """The newest revision per (task, annotator), left out when that one is a deletion; ordered by (task position,
+        annotator)."""
 
     @abstractmethod
-    def annotation_history(self, task_key: str) -> tuple[Annotation, ...]: ...
+    def annotation_history(self, task_key: str) -> tuple[Annotation, ...]:
+        """Every revision, deletions too, ordered by (annotator, revision)."""
+
+    @abstractmethod
+    def reviews(self, project: str, batch_id: str, attempt: int) -> tuple[Review, ...]:
+        """Oldest first."""
 
     @abstractmethod
     def verdicts(self, project: str, batch_id: str | None = None) -> tuple[VerdictRecord, ...]:
         """Oldest first; the last one of an attempt is in force."""
+
+    @abstractmethod
+    def document_body(self, project: str, kind: str, version: str) -> str:
+        """The text of a declared document as it was stored. Raises NotFound."""
 
     @abstractmethod
     def quarantined(self, project: str, kind: str | None = None) -> tuple[Quarantined, ...]: ...

@@ -1,0 +1,129 @@
+"""One ledger database: its address, its connections, and the lock that makes all writers take turns."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError
+
+from annotation_ops.adapters.storage.ledger.faults import domain_error
+from annotation_ops.domain.errors import InvalidInput
+
+LOCK_TIMEOUT_SECONDS = 30
+"""How long a writer waits for its turn. Longer than any bulk write (10,000 rows take well under 3 s)."""
+
+WRITERS_LOCK = 0x616E6E6F_6C6564  # "anno" "led"; any constant that no other program takes in the same database.
+
+
+def parse_url(url: str) -> URL:
+    """`sqlite:///path` or `postgresql://user@host/database` (any driver is replaced by pg8000). Raises InvalidInput."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidInput(f"ledger address: found text that is no URL, expected {EXAMPLES}.") from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+pg8000")
+    if backend != "sqlite":
+        raise InvalidInput(f"ledger address: found a {backend} database, expected {EXAMPLES}.")
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise InvalidInput(f"ledger address: found no file to keep it in, expected {EXAMPLES}. Name a file.")
+    return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
+
+
+EXAMPLES = "sqlite:///folder/ledger.sqlite or postgresql://user:password@host/database"
+
+
+class Database:
+    """Connections to one database. Safe in threads and after a fork: a child process opens its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self._engine: Engine | None = None
+        self._process = os.getpid()
+        self._guard = threading.Lock()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.database or "")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.engine().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Connection, float]]:
+        """A connection that holds the writers' lock until it commits, and the seconds it waited for that lock."""
+        with self.engine().connect() as connection:
+            connection = connection.execution_options(ledger_writes=True)
+            asked = time.monotonic()
+            with connection.begin():
+                if not self.is_sqlite:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
+                yield connection, time.monotonic() - asked
+
+    def engine(self) -> Engine:
+        with self._guard:
+            if self._engine is not None and self._process != os.getpid():
+                # The parent's sockets are not ours to close.
+                self._engine.dispose(close=False)
+                self._engine = None
+            if self._engine is None:
+                self._engine = _sqlite_engine(self.path) if self.is_sqlite else _postgres_engine(self.url)
+                self._process = os.getpid()
+                sa.event.listen(self._engine, "handle_error", self._translate)
+            return self._engine
+
+    def close(self) -> None:
+        with self._guard:
+            if self._engine is not None:
+                self._engine.dispose(close=self._process == os.getpid())
+                self._engine = None
+
+    def _translate(self, context: ExceptionContext) -> BaseException | None:
+        return domain_error(context.original_exception, self.url)
+
+
+def _postgres_engine(url: URL) -> Engine:
+    # pg8000 sends one round trip a row, unless rows are gathered into one INSERT of many VALUES.
+    engine = sa.create_engine(url, max_overflow=-1, pool_pre_ping=True)
+    engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    # mode=rw: a mistyped path is an error, not a new empty ledger; `initialise` creates the file.
+    address = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
+    engine = sa.create_engine(address, max_overflow=-1)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # None: the driver must not open transactions by itself, as it would not take the lock before the first read.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_SECONDS * 1000}")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("ledger_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

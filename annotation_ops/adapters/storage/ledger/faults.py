@@ -1,0 +1,90 @@
+"""Database errors in the words of domain.errors: what was found, in which ledger, and how to mend it."""
+
+import sqlite3
+
+from sqlalchemy.engine import URL
+
+from annotation_ops.domain.errors import AnnotationOpsError, Conflict, InvalidInput, PermanentError, TransientError
+
+NOT_INITIALISED = "expected the ledger's tables. Call `Ledger.initialise()` first"
+
+# PostgreSQL error codes by class or code, https://www.postgresql.org/docs/current/errcodes-appendix.html
+POSTGRES_TRANSIENT = ("08", "40", "53", "55P03", "57")
+POSTGRES_REFUSED = ("28", "3D000", "42501")
+POSTGRES_NO_TABLE = ("42P01", "42703")
+
+
+def shown(url: URL) -> str:
+    """The address without its password."""
+    return url.render_as_string(hide_password=True)
+
+
+def domain_error(error: BaseException, url: URL) -> AnnotationOpsError | None:
+    """The error to raise instead; None leaves the original, for what is no database error (an interrupt, say)."""
+    where = f"ledger {shown(url)}"
+    if isinstance(error, sqlite3.Error):
+        return _from_sqlite(error, where)
+    if isinstance(error, OSError):
+        return _unreachable(str(error), where)
+    if type(error).__module__.startswith("pg8000"):
+        return _from_postgres(error, where)
+    if isinstance(error, OverflowError):
+        return InvalidInput(f"{where}: found a number out of range ({error}), expected one of at most 64 bits.")
+    return None
+
+
+def _unreachable(found: str, where: str) -> TransientError:
+    return TransientError(
+        f"{where}: found no database to talk to ({found}), expected a reachable one. "
+        "Check that the server runs and that the address is right, then try again."
+    )
+
+
+def _from_sqlite(error: sqlite3.Error, where: str) -> AnnotationOpsError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return TransientError(
+            f"{where}: found it locked by another process for over 30 s, expected a turn to write. "
+            "Wait for that process or stop it, then try again."
+        )
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return TransientError(f"{where}: found the disk failing or full ({error}), expected to write. Free some space.")
+    if name.startswith("SQLITE_CANTOPEN"):
+        return TransientError(f"{where}: found no file that can be opened, {NOT_INITIALISED} and check its folder.")
+    if name.startswith("SQLITE_CONSTRAINT"):
+        return _constraint(str(error), where)
+    if "no such table" in str(error) or "no such column" in str(error):
+        return Conflict(f"{where}: found {error}, {NOT_INITIALISED}.")
+    return PermanentError(f"{where}: found the database refusing the work ({error}), expected it to be done.")
+
+
+def _from_postgres(error: BaseException, where: str) -> AnnotationOpsError:
+    detail = error.args[0] if error.args else ""
+    if not isinstance(detail, dict):
+        return _unreachable(str(detail), where)
+    code, message = str(detail.get("C", "")), str(detail.get("M", ""))
+    if code == "55P03":
+        return TransientError(
+            f"{where}: found it locked by another process for over 30 s, expected a turn to write. "
+            "Wait for that process or stop it, then try again."
+        )
+    if code.startswith(POSTGRES_TRANSIENT):
+        return TransientError(
+            f"{where}: found the server unable just now ({message}), expected it to answer. Try again."
+        )
+    if code.startswith("23"):
+        return _constraint(message, where)
+    if code.startswith(POSTGRES_NO_TABLE):
+        return Conflict(f"{where}: found {message}, {NOT_INITIALISED}.")
+    if code.startswith("22"):
+        return InvalidInput(f"{where}: found a value the database cannot hold ({message}), expected a smaller one.")
+    if code.startswith(POSTGRES_REFUSED):
+        return PermanentError(f"{where}: found access refused ({message}), expected it granted. Mend user or database.")
+    return PermanentError(f"{where}: found the database refusing the work ({code} {message}), expected it to be done.")
+
+
+def _constraint(found: str, where: str) -> Conflict:
+    return Conflict(
+        f"{where}: found rows that break a rule of the schema ({found}), expected each key once and every row it "
+        "refers to. Write what is referred to first, or take another key."
+    )

@@ -1,0 +1,56 @@
+"""`annotation-ops`: everything a person does outside the Dagster UI.
+
+Exit codes: 0 done, 1 a negative answer (chain broken, difference found), 2 wrong use or bad input.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from annotation_ops import __version__
+from annotation_ops.domain.errors import AnnotationOpsError
+
+COMMANDS = {
+    "audit": "annotation_ops.cli.audit:audit",
+    "batch": "annotation_ops.cli.batch:batch",
+    "demo": "annotation_ops.cli.demo:demo",
+    "init": "annotation_ops.cli.init:init",
+    "rank": "annotation_ops.cli.rank:rank",
+    "status": "annotation_ops.cli.status:status",
+    "validate": "annotation_ops.cli.validate:validate",
+}
+"""Name -> where the command lives; a command is imported when it is used, so `--help` answers at once."""
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]}: found {type(command).__name__}, expected a click command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="annotation-ops")
+def cli() -> None:
+    """The control plane for data annotation: declare a project, check it, run the loop, read its verdicts."""
+
+
+def main() -> None:
+    """Runs the CLI; errors raised on purpose become one message on stderr and exit code 2."""
+    try:
+        cli(prog_name="annotation-ops")
+    except AnnotationOpsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""annotation_batches[batch]: tasks frozen, routed and sent to people."""
+
+import dagster as dg
+
+from annotation_ops.bootstrap import Parts
+from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.metadata import dispatch_metadata
+from annotation_ops.defs.partitions import batches
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.services.dispatch import dispatch_attempt
+from annotation_ops.services.plan import plan_attempt
+
+
+def build(project: AnnotationProject) -> dg.AssetsDefinition:
+    @dg.asset(
+        **declared(project, "annotation_batches", kinds={"sql", project.workflow.platform}),
+        partitions_def=batches(project),
+        backfill_policy=WHOLE_RANGE,
+        deps=[dg.AssetDep(key(project, "ranked_samples"), partition_mapping=dg.AllPartitionMapping())],
+        pool=f"annotation-platform-{project.workflow.platform}",
+        description="One batch attempt on the annotation platform. Materializing it again finds what exists: it never sends a task "
+        "twice. The run ends when the tasks are out; people work for hours or days.",
+    )
+    def annotation_batches(context: dg.AssetExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
+        platform = annotation_ops.platform(project)
+        ports = {"ledger": annotation_ops.ledger, "lake": annotation_ops.lake}
+        for batch in context.partition_keys:
+            plan_attempt(project, batch, **ports, seed=annotation_ops.settings.seed, now=annotation_ops.clock.now())
+            report = dispatch_attempt(
+                project, batch, **ports, platform=platform, owner=context.run.run_id, now=annotation_ops.clock.now()
+            )
+            context.add_asset_metadata(dispatch_metadata(project, report, annotation_ops), partition_key=batch)
+
+    return annotation_batches

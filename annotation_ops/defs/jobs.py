@@ -1,0 +1,81 @@
+"""Jobs: what a sensor, a schedule or a person starts.
+
+All of them run in process: their steps are short, a multiprocess step costs about twenty times as much, and killing the
+run then kills the step, so no zombie writes beside a retry.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import dagster as dg
+
+from annotation_ops.bootstrap import Parts
+from annotation_ops.defs.declared import key
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.services.collect import collect
+
+AssetJob: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
+
+IN_PROCESS = dg.in_process_executor
+
+STAGES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "ingest": (
+        ("raw_samples", "predictions", "ranked_samples"),
+        "Registers a day's objects, scores the pool and ranks it.",
+    ),
+    "dispatch": (("annotation_batches",), "Plans a batch attempt and sends its tasks to people."),
+    "judge": (
+        ("annotations", "qa_passed_labels", "label_features"),
+        "Judges a complete batch attempt and publishes it when it passed. The run fails when the batch does.",
+    ),
+    "publish": (("label_features",), "Publishes a batch that passed: after an override, a late correction or a crash."),
+    "review_criteria": (
+        ("annotations", "qa_passed_labels"),
+        "Judges past batches under today's criteria beside their recorded verdicts; nothing is overwritten.",
+    ),
+    "train": (("trained_model",), "Starts the declared training on the newest label commit."),
+    "monitor": (("model_performance",), "Reads new metrics and opens at most one incident per cause."),
+}
+
+
+def build(project: AnnotationProject) -> dict[str, AssetJob]:
+    """Stage name -> its job, named `<project>_<stage>`."""
+    jobs: dict[str, AssetJob] = {
+        stage: dg.define_asset_job(
+            f"{project.name}_{stage}",
+            selection=[key(project, name) for name in names],
+            description=description,
+            executor_def=IN_PROCESS,
+            tags={"annotation_ops/project": project.name, "annotation_ops/stage": stage},
+        )
+        for stage, (names, description) in STAGES.items()
+        if project.monitor is not None or stage not in {"train", "monitor"}
+    }
+    jobs["collect"] = _collect_job(project)
+    return jobs
+
+
+def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
+    @dg.op(name=f"{project.name}_collect_annotations", out=dg.Out(dg.Nothing))
+    def collect_annotations(context: dg.OpExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
+        report = collect(
+            project,
+            ledger=annotation_ops.ledger,
+            platform=annotation_ops.platform(project),
+            now=annotation_ops.clock.now(),
+        )
+        context.log.info(
+            f"{report.collected} new annotations, {report.repeated} seen before, quarantined: {report.quarantined or 'none'}; "
+            f"complete: {', '.join(report.completed) or 'none'}; overdue: {', '.join(report.overdue) or 'none'}"
+        )
+
+    @dg.job(
+        name=f"{project.name}_collect",
+        description="Collects what people did since the last time, for every open batch.",
+        executor_def=IN_PROCESS,
+        tags={"annotation_ops/project": project.name, "annotation_ops/stage": "collect"},
+    )
+    def collect_job() -> None:
+        collect_annotations()
+
+    return collect_job

@@ -1,0 +1,22 @@
+"""Schedules: the daily ingestion, for stores that nobody watches."""
+
+import dagster as dg
+
+from annotation_ops.defs.jobs import AssetJob
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+
+
+def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.ScheduleDefinition]:
+    @dg.schedule(
+        job=jobs["ingest"],
+        cron_schedule="15 0 * * *",
+        name=f"{project.name}_daily_ingest",
+        execution_timezone="UTC",
+        description="Every night at 00:15 UTC: yesterday, complete, and today's partition opened.",
+    )
+    def daily_ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        definition = jobs["ingest"].partitions_def
+        partitions = definition.get_partition_keys(context.scheduled_execution_time) if definition else []
+        return [dg.RunRequest(run_key=day, partition_key=day) for day in partitions[-2:-1]]
+
+    return [daily_ingest]

@@ -1,0 +1,1 @@
+"""The closed loop on real images, end to end: `annotation-ops demo`."""

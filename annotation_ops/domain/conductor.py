@@ -1,0 +1,220 @@
+"""The conductor: what is due now, decided from what the ledger says. Pure; the sensor is a shell around `decide`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from annotation_ops.domain.records import (
+    Attempt,
+    BatchPurpose,
+    BatchState,
+    Incident,
+    IncidentState,
+    attempt_key,
+    batch_id,
+    content_key,
+    parse_batch_id,
+)
+
+Stage = Literal["dispatch", "collect", "judge", "publish", "train"]
+
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""Two hosts kept by NTP differ by less; the ledger refuses entries further back."""
+
+OPEN_STATES = frozenset(
+    {
+        BatchState.PLANNED,
+        BatchState.IN_ANNOTATION,
+        BatchState.COMPLETE,
+        BatchState.FAILED,
+        BatchState.PASSED,
+        BatchState.INSUFFICIENT,
+        BatchState.ESCALATED,
+    }
+)
+"""States that count against `workflow.max_open_batches`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The newest ranking a batch can be planned from."""
+
+    day: str
+    n_ranked: int
+
+    def as_cursor(self) -> str:
+        return json.dumps({"day": self.day, "n_ranked": self.n_ranked}, sort_keys=True)
+
+    @classmethod
+    def from_cursor(cls, text: str) -> "Ranking":
+        stored = json.loads(text)
+        return cls(day=stored["day"], n_ranked=stored["n_ranked"])
+
+
+@dataclass(frozen=True, slots=True)
+class LoopState:
+    """What the decision needs to know of one project."""
+
+    project: str
+    ranking: Ranking | None
+    attempts: tuple[Attempt, ...]
+    incidents: tuple[Incident, ...]
+    batch_size: int
+    max_open_batches: int
+    last_recorded_at: datetime | None
+    last_collected_at: datetime | None
+    last_commit: str | None
+    last_trained_commit: str | None
+    labels_since_training: int
+    min_new_labels: int | None
+    """None: no training is declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One piece of due work. `run_key` is made of content, so a repeated decision launches nothing twice."""
+
+    stage: Stage
+    key: str
+    """The attempt's partition key; "" for work that is not about one attempt."""
+    run_key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    due: tuple[Due, ...]
+    idle: str
+    """Why nothing is due, for the tick's skip message; "" when something is."""
+
+
+def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Decision:
+    """What is due: planned -> dispatch, complete -> judge, failed -> the next attempt, passed -> publish, labels -> train.
+
+    Work in people's hands is collected every `collect_every`. A clock that went back decides nothing.
+    """
+    if state.last_recorded_at is not None and now < state.last_recorded_at - CLOCK_TOLERANCE:
+        return Decision(
+            (),
+            f"the clock went back: it says {now.isoformat()}, the ledger's newest entry is of "
+            f"{state.last_recorded_at.isoformat()}; nothing is decided until the clock is right again",
+        )
+    due = [
+        *_moves(state, now, collect_every),
+        *_relabels(state),
+        *_new_batch(state),
+        *_training(state),
+    ]
+    return Decision(tuple(due), "" if due else _idle(state))
+
+
+def relabel_batch_id(incident: Incident, incidents: Sequence[Incident]) -> str:
+    """The batch an incident asks for: numbered among the incidents of its day by time of opening."""
+    same_day = sorted(
+        (other for other in incidents if other.opened_at.date() == incident.opened_at.date()),
+        key=lambda other: (other.opened_at, other.incident_id),
+    )
+    position = [other.incident_id for other in same_day].index(incident.incident_id)
+    return batch_id(incident.opened_at.date(), BatchPurpose.RELABEL, position + 1)
+
+
+def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Due]:
+    due: list[Due] = []
+    in_hands = 0
+    for attempt in state.attempts:
+        match attempt.state:
+            case BatchState.PLANNED:
+                due.append(_due(state, "dispatch", attempt.key, "planned, not sent yet"))
+            case BatchState.IN_ANNOTATION:
+                in_hands += 1
+            case BatchState.COMPLETE:
+                due.append(_due(state, "judge", attempt.key, "every annotation is in"))
+            case BatchState.FAILED:
+                following = attempt_key(attempt.batch_id, attempt.number + 1)
+                due.append(
+                    _due(
+                        state,
+                        "dispatch",
+                        following,
+                        f"attempt {attempt.number} was rejected: the whole batch goes back",
+                    )
+                )
+            case BatchState.PASSED:
+                due.append(_due(state, "publish", attempt.key, "passed, not published yet", _stamp(attempt.judged_at)))
+            case _:
+                pass
+    if in_hands and (state.last_collected_at is None or now - state.last_collected_at >= collect_every):
+        window = str(int(now.timestamp() // max(collect_every.total_seconds(), 1)))
+        due.append(_due(state, "collect", "", f"{in_hands} batches are in people's hands", window))
+    return due
+
+
+def _relabels(state: LoopState) -> list[Due]:
+    return [
+        _due(
+            state,
+            "dispatch",
+            attempt_key(relabel_batch_id(incident, state.incidents), 1),
+            f"incident {incident.incident_id}: {', '.join(incident.slices) or 'all slices'}",
+        )
+        for incident in state.incidents
+        if incident.state is IncidentState.OPEN and incident.batch_id is None
+    ]
+
+
+def _new_batch(state: LoopState) -> list[Due]:
+    """At most one new batch a tick, only from the newest ranking: a backfill of old days asks nobody for work."""
+    ranking = state.ranking
+    if ranking is None:
+        return []
+    active = sorted({a.batch_id for a in state.attempts if parse_batch_id(a.batch_id)[1] is BatchPurpose.ACTIVE})
+    if len(_open(state)) >= state.max_open_batches:
+        return []
+    of_day = [name for name in active if name.startswith(ranking.day)]
+    newest = active[-1][:10] if active else ""
+    if newest > ranking.day or len(of_day) * state.batch_size >= ranking.n_ranked:
+        return []
+    day, _ = parse_batch_id(f"{ranking.day}-active-01")
+    name = batch_id(day, BatchPurpose.ACTIVE, len(of_day) + 1)
+    return [
+        _due(
+            state,
+            "dispatch",
+            attempt_key(name, 1),
+            f"the ranking of {ranking.day} has samples that nobody was asked about",
+        )
+    ]
+
+
+def _training(state: LoopState) -> list[Due]:
+    if state.min_new_labels is None or state.last_commit is None or state.last_commit == state.last_trained_commit:
+        return []
+    relabelled = any(incident.state is IncidentState.RELABELLED for incident in state.incidents)
+    if state.labels_since_training < state.min_new_labels and not relabelled:
+        return []
+    return [
+        _due(state, "train", "", f"{state.labels_since_training} new labels since the last training", state.last_commit)
+    ]
+
+
+def _open(state: LoopState) -> set[str]:
+    return {attempt.batch_id for attempt in state.attempts if attempt.state in OPEN_STATES}
+
+
+def _idle(state: LoopState) -> str:
+    counts = {name: sum(a.state is name for a in state.attempts) for name in BatchState}
+    held = ", ".join(f"{count} {name.value.replace('_', ' ')}" for name, count in counts.items() if count)
+    source = f"newest ranking {state.ranking.day}" if state.ranking else "nothing is ranked yet"
+    return f"nothing is due: {source}; batch attempts: {held or 'none'}"
+
+
+def _due(state: LoopState, stage: Stage, key: str, why: str, *content: str) -> Due:
+    return Due(
+        stage, key, f"{stage}:{key or state.project}:{content_key(state.project, stage, key, *content)[:12]}", why
+    )
+
+
+def _stamp(moment: datetime | None) -> str:
+    return moment.isoformat() if moment is not None else ""

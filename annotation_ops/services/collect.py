@@ -1,0 +1,260 @@
+"""Collection: what people did, from the platform into the ledger; the sweep is the truth, webhooks are hints.
+
+Annotations are untrusted input: an unknown task, a person who was not asked and a label outside the taxonomy go to
+quarantine with the reason. Rows, cursor and audit entry of one page are one transaction.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.records import (
+    SYSTEM_ACTOR,
+    Annotation,
+    Assignment,
+    AssignmentState,
+    Attempt,
+    BatchState,
+    Quarantined,
+    Task,
+    attempt_key,
+    content_key,
+)
+from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformAnnotation
+from annotation_ops.ports.ledger import Ledger, LedgerTransaction
+from annotation_ops.services.dispatch import platform_spec
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    collected: int
+    """New annotations and revisions."""
+    repeated: int
+    """Items the platform showed again; nothing changed."""
+    quarantined: dict[str, int]
+    completed: tuple[str, ...]
+    """Attempts whose last annotation arrived."""
+    reopened: tuple[str, ...]
+    """Published attempts with a late change: their labels are published again as a correction."""
+    overdue: tuple[str, ...]
+
+
+def cursor_name(project: str) -> str:
+    return f"collect:{project}"
+
+
+def collected_at_name(project: str) -> str:
+    return f"collected_at:{project}"
+
+
+def collected_at(project: str, *, ledger: Ledger) -> datetime | None:
+    """When the last collection finished; None before the first."""
+    text = ledger.cursor(collected_at_name(project))
+    return datetime.fromisoformat(text) if text else None
+
+
+def collect(
+    project: AnnotationProject, *, ledger: Ledger, platform: AnnotationPlatform, now: datetime
+) -> CollectReport:
+    """Reads every page since the cursor and settles which attempts are complete or overdue."""
+    project_id = platform.ensure_project(platform_spec(project))
+    cursor = ledger.cursor(cursor_name(project.name))
+    collected = repeated = 0
+    quarantined: Counter[str] = Counter()
+    reopened: set[str] = set()
+    while True:
+        page = platform.fetch_annotations(project_id, cursor=cursor, limit=platform.limits.max_page_size)
+        accepted, refused = _validate(project, page.items, ledger=ledger, now=now)
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            new = tx.add_annotations(accepted)
+            for item in refused:
+                quarantined[item.reason_code] += tx.quarantine(item)
+            for annotation in accepted:
+                if not annotation.deleted:
+                    tx.set_assignment_state(annotation.task_key, annotation.annotator_id, AssignmentState.DONE)
+            if new:
+                reopened |= _reopen(project, accepted, ledger=ledger, tx=tx, now=now)
+            tx.set_cursor(cursor_name(project.name), page.next_cursor)
+            tx.set_cursor(collected_at_name(project.name), now.isoformat())
+            tx.audit(
+                "annotations.collected",
+                project.name,
+                {"project": project.name, "new": new, "seen": len(page.items), "quarantined": len(refused)},
+            )
+        collected += new
+        repeated += len(accepted) - new
+        cursor = page.next_cursor
+        if not page.more:
+            break
+    completed, overdue = _settle(project, ledger=ledger, now=now)
+    return CollectReport(
+        collected,
+        repeated,
+        {code: count for code, count in sorted(quarantined.items()) if count},
+        tuple(completed),
+        tuple(sorted(reopened)),
+        tuple(overdue),
+    )
+
+
+def _validate(
+    project: AnnotationProject, items: Sequence[PlatformAnnotation], *, ledger: Ledger, now: datetime
+) -> tuple[list[Annotation], list[Quarantined]]:
+    """Splits what the platform shows into annotations (known ones as they are stored) and refused items."""
+    tasks = ledger.tasks_by_key({item.task_key for item in items})
+    asked = _asked(project, list(tasks.values()), ledger=ledger)
+    histories: dict[str, list[Annotation]] = {key: list(ledger.annotation_history(key)) for key in tasks}
+    accepted: dict[str, Annotation] = {}
+    refused: list[Quarantined] = []
+    for item in sorted(items, key=lambda item: (item.updated_at, item.platform_annotation_id)):
+        if item.state == "skipped":
+            continue
+        fault = _fault(project, item, tasks.get(item.task_key), asked)
+        if fault is not None:
+            refused.append(_quarantined(project, item, *fault, now=now))
+            continue
+        own = [known for known in histories[item.task_key] if known.annotator_id == item.annotator_id]
+        annotation = _annotation(item, revision=len(own) + 1, now=now)
+        stored = next((known for known in own if known.annotation_key == annotation.annotation_key), None)
+        if stored is None:
+            histories[item.task_key].append(annotation)
+        accepted[annotation.annotation_key] = stored or annotation
+    return list(accepted.values()), refused
+
+
+def _asked(project: AnnotationProject, tasks: Sequence[Task], *, ledger: Ledger) -> set[tuple[str, str]]:
+    return {
+        (assignment.task_key, assignment.annotator_id)
+        for batch_id, number in {(task.batch_id, task.attempt) for task in tasks}
+        for assignment in ledger.assignments(project.name, batch_id, number)
+    }
+
+
+def _fault(
+    project: AnnotationProject, item: PlatformAnnotation, task: Task | None, asked: set[tuple[str, str]]
+) -> tuple[str, str] | None:
+    """(reason code, reason) why an item is refused; None when it is good."""
+    if task is None:
+        return "unknown_task", f"task key {item.task_key!r} is not in the ledger; expected a key this project sent out"
+    if (item.task_key, item.annotator_id) not in asked:
+        return "not_assigned", f"annotator {item.annotator_id!r} was not asked about task {item.task_key}"
+    if item.state == "deleted":
+        return None
+    label = item.value.get("label")
+    if project.contract.task_type == "classification" and label not in project.taxonomy.names:
+        return (
+            "unknown_label",
+            f"found label {label!r}, expected one of {', '.join(project.taxonomy.names)} (taxonomy {project.taxonomy.version})",
+        )
+    return None
+
+
+def _quarantined(
+    project: AnnotationProject, item: PlatformAnnotation, code: str, reason: str, *, now: datetime
+) -> Quarantined:
+    key = content_key(
+        item.platform_annotation_id, item.task_key, item.updated_at.isoformat(), json.dumps(item.value, sort_keys=True)
+    )
+    body = {
+        "task_key": item.task_key,
+        "annotator": item.annotator_id,
+        "value": item.value,
+        "platform_task": item.platform_task_id,
+    }
+    return Quarantined("annotation", key, project.name, code, reason, body, now)
+
+
+def _annotation(item: PlatformAnnotation, *, revision: int, now: datetime) -> Annotation:
+    return Annotation(
+        annotation_key=content_key(
+            item.task_key,
+            item.annotator_id,
+            item.platform_annotation_id,
+            item.updated_at.isoformat(),
+            item.state,
+            json.dumps(item.value, sort_keys=True),
+        ),
+        task_key=item.task_key,
+        annotator_id=item.annotator_id,
+        value=item.value,
+        submitted_at=item.updated_at,
+        collected_at=now,
+        lead_time_seconds=item.lead_time_seconds,
+        platform_annotation_id=item.platform_annotation_id,
+        revision=revision,
+        deleted=item.state == "deleted",
+    )
+
+
+def _reopen(
+    project: AnnotationProject, changed: Sequence[Annotation], *, ledger: Ledger, tx: LedgerTransaction, now: datetime
+) -> set[str]:
+    """A late edit of a published batch sends it back to PASSED: publishing again appends the corrected rows."""
+    late = {annotation.task_key for annotation in changed if annotation.collected_at == now}
+    touched = {(task.batch_id, task.attempt) for task in ledger.tasks_by_key(late).values()}
+    reopened = set()
+    for attempt in ledger.attempts(project.name, states={BatchState.PUBLISHED}):
+        if (attempt.batch_id, attempt.number) in touched:
+            tx.move_attempt(
+                attempt.batch_id,
+                attempt.number,
+                project=project.name,
+                expect={BatchState.PUBLISHED},
+                to=BatchState.PASSED,
+                at=now,
+                reason="an annotator changed an answer after publishing",
+            )
+            tx.audit("batch.reopened", attempt.key, {"project": project.name, "why": "late change"})
+            reopened.add(attempt.key)
+    return reopened
+
+
+def _settle(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> tuple[list[str], list[str]]:
+    """Moves attempts whose last annotation is in to COMPLETE; past the due time the missing answers are given up.
+
+    A task that nobody answered in time keeps its open assignments as EXPIRED, and the verdict is made on what came.
+    """
+    completed, overdue = [], []
+    for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION}):
+        assignments = ledger.assignments(project.name, attempt.batch_id, attempt.number)
+        missing = [a for a in assignments if a.state is AssignmentState.OPEN]
+        late = attempt.due_at is not None and now > attempt.due_at
+        if missing and not late:
+            continue
+        if missing:
+            overdue.append(attempt.key)
+        _complete(project, attempt, missing, ledger=ledger, now=now)
+        completed.append(attempt.key)
+    return completed, overdue
+
+
+def _complete(
+    project: AnnotationProject, attempt: Attempt, missing: Sequence[Assignment], *, ledger: Ledger, now: datetime
+) -> None:
+    answered = len(ledger.annotations(project.name, attempt.batch_id, attempt.number))
+    by_person = Counter(assignment.annotator_id for assignment in missing)
+    with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+        for assignment in missing:
+            tx.set_assignment_state(assignment.task_key, assignment.annotator_id, AssignmentState.EXPIRED)
+        tx.move_attempt(
+            attempt.batch_id,
+            attempt.number,
+            project=project.name,
+            expect={BatchState.IN_ANNOTATION},
+            to=BatchState.COMPLETE if answered else BatchState.ESCALATED,
+            at=now,
+            reason="" if answered else "the due time passed and nobody answered",
+        )
+        tx.audit(
+            "batch.completed" if not missing else "batch.overdue",
+            attempt_key(attempt.batch_id, attempt.number),
+            {
+                "project": project.name,
+                "annotations": answered,
+                "missing": len(missing),
+                "missing_by_person": dict(by_person),
+            },
+        )

@@ -1,0 +1,283 @@
+"""Dispatch: route the tasks of a planned attempt to people and put them on the platform, exactly once.
+
+Intent -> call -> record. The routing and the task keys are in the ledger before the platform is called; after a crash at
+any point the next run finds by key what the platform already has, adopts it, creates what is missing and withdraws
+duplicates. A lease keeps a second run out; a zombie that ignores it is healed by the same find.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from annotation_ops.domain.errors import TransientError
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.records import (
+    SYSTEM_ACTOR,
+    Assignment,
+    AssignmentState,
+    BatchState,
+    Task,
+    parse_attempt_key,
+)
+from annotation_ops.domain.tables import RAW_SAMPLES
+from annotation_ops.domain.workforce.routing import RoutableTask, RoutingPlan, route
+from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
+from annotation_ops.ports.lake import Lake
+from annotation_ops.ports.ledger import Ledger
+
+LEASE_SECONDS = 900.0
+"""Longer than a dispatch of 10,000 tasks; a crashed owner's lease runs out by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchReport:
+    key: str
+    created: int
+    adopted: int
+    healed: int
+    """Duplicate platform tasks withdrawn."""
+    unroutable: Mapping[str, int]
+    """Reason code -> tasks nobody may be asked about."""
+    load: Mapping[str, int]
+    """annotator -> tasks of this attempt."""
+    due_at: datetime | None
+    state: BatchState
+
+
+def platform_spec(project: AnnotationProject) -> PlatformProjectSpec:
+    """The platform's side of an annotation project."""
+    return PlatformProjectSpec(
+        name=project.name,
+        task_type=project.contract.task_type,
+        labels=project.taxonomy.names,
+        instructions=project.guideline.text,
+        media=project.contract.media,
+        version=project.pinned("taxonomy"),
+    )
+
+
+def dispatch_attempt(
+    project: AnnotationProject,
+    key: str,
+    *,
+    ledger: Ledger,
+    lake: Lake,
+    platform: AnnotationPlatform,
+    owner: str,
+    now: datetime,
+) -> DispatchReport:
+    """Puts the attempt on the platform and moves it to IN_ANNOTATION; an attempt already there is only reported.
+
+    An attempt whose tasks are all unroutable is ESCALATED with the reasons. Raises TransientError when the platform fails
+    or another run holds the lease; running again continues where this one stopped.
+    """
+    batch_id, number = parse_attempt_key(key)
+    attempt = ledger.attempt(project.name, batch_id, number)
+    if attempt.state is not BatchState.PLANNED:
+        return _report(project, key, ledger=ledger)
+    lease = f"dispatch:{project.name}:{key}"
+    if ledger.acquire_lease(lease, owner, at=now, seconds=LEASE_SECONDS) is None:
+        raise TransientError(f"{key}: another run is dispatching it; it is retried when the lease {lease} is free")
+    try:
+        _route(project, batch_id, number, ledger=ledger, lake=lake, now=now)
+        tasks = [task for task in ledger.tasks(project.name, batch_id, number) if task.unroutable_reason is None]
+        if not tasks:
+            with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+                tx.move_attempt(
+                    batch_id,
+                    number,
+                    project=project.name,
+                    expect={BatchState.PLANNED},
+                    to=BatchState.ESCALATED,
+                    at=now,
+                    reason="no task can be routed to anybody; see the reasons on the tasks",
+                )
+                tx.audit("batch.escalated", key, {"project": project.name, "why": "unroutable"})
+            return _report(project, key, ledger=ledger)
+        project_id = platform.ensure_project(platform_spec(project))
+        due_at = now + project.contract.sla
+        created, adopted = _create(
+            project, tasks, key, project_id, ledger=ledger, platform=platform, due_at=due_at, now=now
+        )
+        healed = _heal(project, tasks, key, project_id, ledger=ledger, platform=platform, now=now)
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            tx.move_attempt(
+                batch_id,
+                number,
+                project=project.name,
+                expect={BatchState.PLANNED},
+                to=BatchState.IN_ANNOTATION,
+                at=now,
+                due_at=due_at,
+            )
+            tx.audit(
+                "batch.dispatched", key, {"project": project.name, "tasks": len(tasks), "due_at": due_at.isoformat()}
+            )
+        return _report(project, key, ledger=ledger, created=created, adopted=adopted, healed=healed)
+    finally:
+        ledger.release_lease(lease, owner)
+
+
+def _route(
+    project: AnnotationProject, batch_id: str, number: int, *, ledger: Ledger, lake: Lake, now: datetime
+) -> None:
+    """Writes the assignments of the attempt once; a later run finds them and asks the same people."""
+    if ledger.assignments(project.name, batch_id, number):
+        return
+    tasks = [task for task in ledger.tasks(project.name, batch_id, number) if task.unroutable_reason is None]
+    plan = route(
+        _routable(project, tasks, lake=lake),
+        workforce=project.workforce,
+        routing=project.routing,
+        overlap=ledger.batch(project.name, batch_id).overlap,
+        load=ledger.open_assignments(project.name),
+        history=_history(project, batch_id, ledger=ledger),
+    )
+    due_at = now + project.contract.sla
+    with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+        tx.add_assignments(
+            [
+                Assignment(chosen.task_key, chosen.annotator_id, AssignmentState.OPEN, chosen.explain, now, due_at)
+                for chosen in plan.assignments
+            ]
+        )
+        for missed in plan.unroutable:
+            tx.mark_unroutable(missed.task_key, f"{missed.code}: {missed.reason}")
+        tx.audit("batch.routed", f"{batch_id}.a{number}", {"project": project.name, **_counts(plan)})
+
+
+def _counts(plan: RoutingPlan) -> dict[str, int]:
+    return {
+        "assignments": len(plan.assignments),
+        "people": len({chosen.annotator_id for chosen in plan.assignments}),
+        "unroutable": len(plan.unroutable),
+    }
+
+
+def _routable(project: AnnotationProject, tasks: Sequence[Task], *, lake: Lake) -> list[RoutableTask]:
+    """Tasks with what the raw manifest says about their samples: metadata for the rules, region for residency."""
+    wanted = {(task.sample_id, task.digest) for task in tasks}
+    facts: dict[tuple[str, str], tuple[dict[str, str], str | None]] = {}
+    columns = ["sample_id", "digest", "slices", "metadata", "region"]
+    for batch in lake.scan(RAW_SAMPLES, partition={"project": project.name}, columns=columns):
+        for row in batch.to_pylist():
+            if (found := (row["sample_id"], row["digest"])) in wanted:
+                attributes = {**json.loads(row["metadata"] or "{}"), **json.loads(row["slices"] or "{}")}
+                facts[found] = (attributes, row["region"])
+    routable = []
+    for task in tasks:
+        attributes, region = facts.get((task.sample_id, task.digest), (dict(task.slices), None))
+        routable.append(
+            RoutableTask(task_key=task.task_key, sample_id=task.sample_id, attributes=attributes, region=region)
+        )
+    return routable
+
+
+def _history(project: AnnotationProject, batch_id: str, *, ledger: Ledger) -> Mapping[str, frozenset[str]]:
+    """sample_id -> people who were asked about it in any attempt of this batch."""
+    samples = {
+        task.task_key: task.sample_id
+        for attempt in ledger.attempts(project.name)
+        if attempt.batch_id == batch_id
+        for task in ledger.tasks(project.name, batch_id, attempt.number)
+    }
+    seen: defaultdict[str, set[str]] = defaultdict(set)
+    for assignment in ledger.assignments(project.name, batch_id):
+        seen[samples[assignment.task_key]].add(assignment.annotator_id)
+    return {sample: frozenset(people) for sample, people in seen.items()}
+
+
+def _create(
+    project: AnnotationProject,
+    tasks: Sequence[Task],
+    key: str,
+    project_id: str,
+    *,
+    ledger: Ledger,
+    platform: AnnotationPlatform,
+    due_at: datetime,
+    now: datetime,
+) -> tuple[int, int]:
+    """Adopts what the platform has and creates what it lacks; returns (created, adopted)."""
+    found = platform.find_tasks(project_id, [task.task_key for task in tasks])
+    orphans = [task for task in tasks if task.task_key in found and task.platform_task_id is None]
+    if orphans:
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            for task in orphans:
+                tx.record_platform_task(task.task_key, found[task.task_key][0])
+            tx.audit("tasks.adopted", key, {"project": project.name, "tasks": len(orphans)})
+    batch_id, number = parse_attempt_key(key)
+    people: defaultdict[str, list[str]] = defaultdict(list)
+    for assignment in ledger.assignments(project.name, batch_id, number):
+        people[assignment.task_key].append(assignment.annotator_id)
+    missing = [task for task in tasks if task.task_key not in found]
+    for start in range(0, len(missing), platform.limits.max_tasks_per_call):
+        chunk = missing[start : start + platform.limits.max_tasks_per_call]
+        specs = [
+            TaskSpec(
+                task_key=task.task_key,
+                data={project.contract.media: task.uri},
+                assignees=tuple(people[task.task_key]),
+                due_at=due_at,
+            )
+            for task in chunk
+        ]
+        receipts = platform.create_tasks(project_id, specs)
+        failed = [receipt for receipt in receipts if receipt.platform_task_id is None]
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            for receipt in receipts:
+                if receipt.platform_task_id is not None:
+                    tx.record_platform_task(receipt.task_key, receipt.platform_task_id)
+            tx.audit("tasks.created", key, {"project": project.name, "tasks": len(receipts) - len(failed)})
+        if failed:
+            raise TransientError(
+                f"{key}: {platform.name} refused {len(failed)} of {len(chunk)} tasks, first: {failed[0].error}; "
+                f"the others are recorded and the next run creates the rest"
+            )
+    return len(missing), len(orphans)
+
+
+def _heal(
+    project: AnnotationProject,
+    tasks: Sequence[Task],
+    key: str,
+    project_id: str,
+    *,
+    ledger: Ledger,
+    platform: AnnotationPlatform,
+    now: datetime,
+) -> int:
+    """One live platform task a key: the oldest stays, the others are withdrawn."""
+    found = platform.find_tasks(project_id, [task.task_key for task in tasks])
+    extra = [copy for copies in found.values() for copy in copies[1:]]
+    lost = [task.task_key for task in tasks if task.task_key not in found]
+    if lost:
+        raise TransientError(
+            f"{key}: {platform.name} lost {len(lost)} tasks after creating them; the next run creates them again"
+        )
+    if extra:
+        platform.withdraw_tasks(project_id, extra)
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            for task in tasks:
+                tx.record_platform_task(task.task_key, found[task.task_key][0])
+            tx.audit("tasks.healed", key, {"project": project.name, "duplicates": len(extra)})
+    return len(extra)
+
+
+def _report(
+    project: AnnotationProject, key: str, *, ledger: Ledger, created: int = 0, adopted: int = 0, healed: int = 0
+) -> DispatchReport:
+    batch_id, number = parse_attempt_key(key)
+    attempt = ledger.attempt(project.name, batch_id, number)
+    load: defaultdict[str, int] = defaultdict(int)
+    for assignment in ledger.assignments(project.name, batch_id, number):
+        load[assignment.annotator_id] += 1
+    reasons: defaultdict[str, int] = defaultdict(int)
+    for task in ledger.tasks(project.name, batch_id, number):
+        if task.unroutable_reason is not None:
+            reasons[task.unroutable_reason.partition(":")[0]] += 1
+    return DispatchReport(
+        key, created, adopted, healed, dict(reasons), dict(sorted(load.items())), attempt.due_at, attempt.state
+    )

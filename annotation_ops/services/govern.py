@@ -1,0 +1,50 @@
+"""Governing: a person overrides a verdict, with a reason that the audit trail keeps."""
+
+from datetime import datetime
+
+from annotation_ops.domain.errors import Conflict, InvalidInput
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.records import Attempt, BatchState, VerdictRecord, parse_attempt_key
+from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.judge import verdict_in_force
+
+SETTLED_BY_PERSON = {"PASS": BatchState.PASSED, "FAIL": BatchState.FAILED}
+
+
+def override(
+    project: AnnotationProject, key: str, *, outcome: str, actor: str, reason: str, ledger: Ledger, now: datetime
+) -> Attempt:
+    """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt; the evidence stays.
+
+    Raises InvalidInput for an empty reason or the system's own name; Conflict in any other state and for an attempt that
+    was never judged.
+    """
+    if not reason.strip() or not actor.strip():
+        raise InvalidInput(
+            "an override needs a person and a reason; pass --reason with a sentence an auditor understands"
+        )
+    batch_id, number = parse_attempt_key(key)
+    attempt = ledger.attempt(project.name, batch_id, number)
+    allowed = {BatchState.INSUFFICIENT, BatchState.ESCALATED, BatchState.FAILED}
+    if attempt.state not in allowed:
+        found, expected = attempt.state, ", ".join(sorted(allowed))
+        raise Conflict(
+            f"{key}: found state {found}, expected one of {expected}; only an undecided or rejected attempt is overridden"
+        )
+    earlier = verdict_in_force(project.name, key, ledger=ledger)
+    if earlier is None:
+        raise Conflict(f"{key}: nobody judged it yet, so there is no verdict to override")
+    record = VerdictRecord(
+        batch_id, number, outcome, earlier.criteria, earlier.document, now, judged_by=f"person:{actor}", reason=reason
+    )
+    with ledger.transaction(actor=f"person:{actor}", at=now) as tx:
+        tx.add_verdict(project.name, record)
+        tx.move_attempt(
+            batch_id, number, project=project.name, expect=allowed, to=SETTLED_BY_PERSON[outcome], at=now, reason=reason
+        )
+        tx.audit(
+            "verdict.overridden",
+            key,
+            {"project": project.name, "from": earlier.outcome, "to": outcome, "reason": reason},
+        )
+    return ledger.attempt(project.name, batch_id, number)

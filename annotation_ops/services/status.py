@@ -1,0 +1,33 @@
+"""What the ledger says about one project: the conductor's input, and what `annotation-ops status` shows."""
+
+from annotation_ops.domain.conductor import LoopState, Ranking
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services import train
+from annotation_ops.services.collect import collected_at
+from annotation_ops.services.rank import ranking_cursor
+
+
+def loop_state(project: AnnotationProject, *, ledger: Ledger) -> LoopState:
+    """Reads everything `decide` needs; writes nothing."""
+    ranking = ledger.cursor(ranking_cursor(project.name))
+    trained = ledger.cursor(train.cursor_name(project.name))
+    commits = ledger.label_commits(project.name)
+    last_trained = train.Trained.from_cursor(trained) if trained else None
+    monitor = project.monitor
+    return LoopState(
+        project=project.name,
+        ranking=Ranking.from_cursor(ranking) if ranking else None,
+        attempts=ledger.attempts(project.name),
+        incidents=ledger.incidents(project.name),
+        batch_size=project.workflow.batch_size,
+        max_open_batches=project.workflow.max_open_batches,
+        last_recorded_at=ledger.last_recorded_at(),
+        last_collected_at=collected_at(project.name, ledger=ledger),
+        last_commit=commits[-1].commit_id if commits else None,
+        last_trained_commit=last_trained.commit if last_trained else None,
+        labels_since_training=sum(
+            commit.n_labels for commit in commits[last_trained.n_commits if last_trained else 0 :]
+        ),
+        min_new_labels=monitor.min_new_labels if monitor is not None and monitor.training is not None else None,
+    )

@@ -1,0 +1,62 @@
+"""Settings: every environment variable, named and typed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from annotation_ops.domain.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where everything lies. Defaults need no server, no account and no network."""
+
+    home: Path
+    """ANNOTATION_OPS_HOME, default `.annotation_ops`: ledger, lake, data, MLflow and Dagster state of the embedded set-up."""
+    projects: Path
+    """ANNOTATION_OPS_PROJECTS, default `projects`: the folder of annotation projects."""
+    data: str
+    """ANNOTATION_OPS_DATA, default `<home>/data`: what relative URIs of sources.yaml are relative to; a folder or `s3://bucket/prefix`."""
+    ledger: str
+    """ANNOTATION_OPS_LEDGER, default `sqlite:///<home>/ledger.sqlite`; or `postgresql://user:password@host/database`."""
+    lake: str
+    """ANNOTATION_OPS_LAKE, default `<home>/lake`; or `s3://bucket/prefix`."""
+    tracking: str
+    """MLFLOW_TRACKING_URI, default `sqlite:///<home>/mlflow.sqlite`."""
+    s3_endpoint: str | None
+    """ANNOTATION_OPS_S3_ENDPOINT: an S3-compatible store that is not AWS. Credentials come from the usual AWS variables."""
+    seed: int
+    """ANNOTATION_OPS_SEED, default 0."""
+    collect_every: timedelta
+    """ANNOTATION_OPS_COLLECT_SECONDS, default 30: how often work in people's hands is collected."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads the variables; raises InvalidInput naming the variable that is not usable."""
+        home = Path(environment.get("ANNOTATION_OPS_HOME") or ".annotation_ops").absolute()
+        return cls(
+            home=home,
+            projects=Path(environment.get("ANNOTATION_OPS_PROJECTS") or "projects").absolute(),
+            data=environment.get("ANNOTATION_OPS_DATA") or str(home / "data"),
+            ledger=environment.get("ANNOTATION_OPS_LEDGER") or f"sqlite:///{home / 'ledger.sqlite'}",
+            lake=environment.get("ANNOTATION_OPS_LAKE") or str(home / "lake"),
+            tracking=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.sqlite'}",
+            s3_endpoint=environment.get("ANNOTATION_OPS_S3_ENDPOINT") or None,
+            seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),
+            collect_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_COLLECT_SECONDS", default=30)),
+        )
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME of the embedded set-up."""
+        return self.home / "dagster"
+
+
+def _whole(environment: Mapping[str, str], name: str, *, default: int) -> int:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal():
+        raise InvalidInput(f"{name}: found {text!r}, expected a whole number of 0 or more, e.g. {name}={default}")
+    return int(text)
