@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from annotation_ops.domain.errors import NotFound
+from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.clock import Clock
@@ -17,6 +18,9 @@ from annotation_ops.ports.object_store import ObjectStore
 from annotation_ops.ports.training_trigger import TrainingTrigger
 from annotation_ops.settings import Settings
 
+if TYPE_CHECKING:
+    from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
+
 
 class SystemClock(Clock):
     def now(self) -> datetime:
@@ -25,7 +29,7 @@ class SystemClock(Clock):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Every port of one deployment, open. Project-specific ones are built on demand."""
+    """Every port of one deployment, open. Those that depend on the annotation project are built on demand."""
 
     settings: Settings
     ledger: Ledger
@@ -34,6 +38,99 @@ class Parts:
     decoder: MediaDecoder
     clock: Clock
     store: Callable[[AnnotationProject], ObjectStore]
+    """The project's raw data."""
+    logs: Callable[[AnnotationProject], ObjectStore | None]
+    """The project's prediction logs; None when a model scores."""
     platform: Callable[[AnnotationProject], AnnotationPlatform]
     trigger: Callable[[AnnotationProject], TrainingTrigger]
     close: Callable[[], None]
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
+    """Opens the deployment's parts; the ledger's schema is created or migrated first."""
+    from annotation_ops.adapters.media_decoder import ChildDecoder
+    from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
+    from annotation_ops.adapters.storage.delta_lake import DeltaLake
+    from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    time = clock or SystemClock()
+    ledger = SqlLedger(settings.ledger)
+    ledger.initialise()
+    lake = DeltaLake(settings.lake, _storage_options(settings) if settings.lake.startswith("s3://") else None)
+    tracking = MlflowTracking(settings.tracking, artifact_root=_artifact_root(settings))
+    decoder = ChildDecoder()
+
+    def close() -> None:
+        decoder.close()
+        ledger.close()
+
+    return Parts(
+        settings=settings,
+        ledger=ledger,
+        lake=lake,
+        tracking=tracking,
+        decoder=decoder,
+        clock=time,
+        store=lambda project: object_store(_address(settings, project.sources.raw.uri), settings),
+        logs=lambda project: _log_store(project, settings),
+        platform=lambda project: _platform(project, settings, time),
+        trigger=lambda project: _trigger(project, tracking),
+        close=close,
+    )
+
+
+def object_store(address: str, settings: Settings) -> ObjectStore:
+    """A store for `s3://bucket/prefix` or a folder."""
+    if address.startswith("s3://"):
+        from dagster_aws.s3 import S3Resource
+
+        from annotation_ops.adapters.storage.s3 import S3Bucket
+
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        return S3Bucket(S3Resource(endpoint_url=settings.s3_endpoint).get_client(), bucket, prefix)
+    from annotation_ops.adapters.storage.local_folder import LocalFolder
+
+    return LocalFolder(Path(address.removeprefix("file://")))
+
+
+def _address(settings: Settings, uri: str) -> str:
+    """A source's URI: as it is when absolute, else below the data root."""
+    absolute = "://" in uri or uri.startswith("/")
+    return uri if absolute else f"{settings.data.rstrip('/')}/{uri}"
+
+
+def _log_store(project: AnnotationProject, settings: Settings) -> ObjectStore | None:
+    uri = project.sources.scoring.log_uri
+    return object_store(_address(settings, uri), settings) if uri is not None else None
+
+
+def _platform(project: AnnotationProject, settings: Settings, clock: Clock) -> AnnotationPlatform:
+    from annotation_ops.adapters.platforms.simulated.declaration import load_simulation
+    from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
+
+    simulation = load_simulation(settings.projects / project.name / "simulation.yaml", data_root=settings.home / "data")
+    return SimulatedPlatform(settings.home / "simulated_platform.sqlite", simulation=simulation, clock=clock)
+
+
+def _trigger(project: AnnotationProject, tracking: "MlflowTracking") -> TrainingTrigger:
+    from annotation_ops.adapters.mlops.function_trigger import FunctionTrigger
+
+    monitor = project.monitor
+    if monitor is None or monitor.training is None:
+        raise InvalidInput(
+            f"{project.name}: monitor.yaml declares no training; expected `training: package.module:function`"
+        )
+    return FunctionTrigger(monitor.training, tracking=tracking, model=monitor.model, experiment=monitor.experiment)
+
+
+def _artifact_root(settings: Settings) -> str | None:
+    """Where models of the embedded tracker lie; a tracking server decides for itself."""
+    return str(settings.home / "mlartifacts") if settings.tracking.startswith("sqlite:") else None
+
+
+def _storage_options(settings: Settings) -> dict[str, str]:
+    if settings.s3_endpoint is None:
+        return {}
+    plain = {"AWS_ALLOW_HTTP": "true"} if settings.s3_endpoint.startswith("http://") else {}
+    return {"AWS_ENDPOINT_URL": settings.s3_endpoint, **plain}

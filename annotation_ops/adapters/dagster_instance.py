@@ -4,6 +4,8 @@ Dagster creates its tables in whichever process comes first, without a lock: web
 together on an empty home can leave `alembic_version` with two heads, after which every start fails.
 """
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import dagster as dg
@@ -33,5 +35,10 @@ def initialise_instance(home: Path) -> None:
 
 
 def _open_and_migrate(home: Path) -> None:
+    done_by = home / ".initialised-by"
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        instance.upgrade()
+        # Migrating opens the database of every past run: only after another version of Dagster was installed.
+        if not done_by.exists() or done_by.read_text() != dg.__version__:
+            with redirect_stdout(sys.stderr):
+                instance.upgrade()
+            done_by.write_text(dg.__version__)

@@ -93,9 +93,7 @@ class ChildDecoder(MediaDecoder):
     `multiprocessing` one, so it also works inside daemonic workers. An item that kills two children in a row is unsafe.
     """
 
-    def __init__(
-        self, *, max_pixels: int = 100_000_000, memory: int = 1 << 30, timeout: float = 10.0
-    ) -> None:
+    def __init__(self, *, max_pixels: int = 100_000_000, memory: int = 1 << 30, timeout: float = 10.0) -> None:
         """`max_pixels` is read from the header before decoding; `memory` in bytes; `timeout` in seconds an item."""
         self._limits = (str(memory), str(max_pixels))
         self._timeout = timeout

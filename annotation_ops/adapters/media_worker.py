@@ -6,6 +6,7 @@ milliseconds and has nothing to lose. Frames: request `<op, width, height, lengt
 
 import io
 import json
+import os
 import resource
 import socket
 import struct
@@ -31,7 +32,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     Image.MAX_IMAGE_PIXELS = None
-    with socket.socket(fileno=sys.stdin.fileno()) as channel:
+    with socket.socket(fileno=os.dup(0)) as channel:
         while header := receive(channel, REQUEST.size):
             operation, width, height, length = REQUEST.unpack(header)
             status, payload = answer(operation, receive(channel, length), width, height, max_pixels)

@@ -23,11 +23,11 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
     )
     def annotation_batches(context: dg.AssetExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
         platform = annotation_ops.platform(project)
-        ports = {"ledger": annotation_ops.ledger, "lake": annotation_ops.lake}
+        ledger, lake, clock = annotation_ops.ledger, annotation_ops.lake, annotation_ops.clock
         for batch in context.partition_keys:
-            plan_attempt(project, batch, **ports, seed=annotation_ops.settings.seed, now=annotation_ops.clock.now())
+            plan_attempt(project, batch, lake=lake, ledger=ledger, seed=annotation_ops.settings.seed, now=clock.now())
             report = dispatch_attempt(
-                project, batch, **ports, platform=platform, owner=context.run.run_id, now=annotation_ops.clock.now()
+                project, batch, ledger=ledger, lake=lake, platform=platform, owner=context.run.run_id, now=clock.now()
             )
             context.add_asset_metadata(dispatch_metadata(project, report, annotation_ops), partition_key=batch)
 

@@ -1,11 +1,17 @@
 """What every asset of an annotation project shares: key prefix, group, owner, version, backfill policy."""
 
+import re
 from typing import Any, TypedDict
 
 import dagster as dg
 
 from annotation_ops import __version__
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+
+
+def dagster_name(project: AnnotationProject, name: str) -> str:
+    """`<project>_<name>` with what Dagster does not allow in names replaced: a project may be called `invoices.v2`."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", f"{project.name}_{name}")
 
 
 class AssetArguments(TypedDict):
@@ -26,7 +32,7 @@ def declared(project: AnnotationProject, name: str, *, kinds: set[str]) -> Asset
     """The arguments of `dg.asset` that are the same for every asset of the project."""
     return AssetArguments(
         key=key(project, name),
-        group_name=project.name,
+        group_name=dagster_name(project, "loop"),
         owners=[project.contract.owner],
         kinds=kinds,
         code_version=__version__,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import key
+from annotation_ops.defs.declared import dagster_name, key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.services.collect import collect
 
@@ -42,7 +42,7 @@ def build(project: AnnotationProject) -> dict[str, AssetJob]:
     """Stage name -> its job, named `<project>_<stage>`."""
     jobs: dict[str, AssetJob] = {
         stage: dg.define_asset_job(
-            f"{project.name}_{stage}",
+            dagster_name(project, stage),
             selection=[key(project, name) for name in names],
             description=description,
             executor_def=IN_PROCESS,
@@ -56,7 +56,7 @@ def build(project: AnnotationProject) -> dict[str, AssetJob]:
 
 
 def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
-    @dg.op(name=f"{project.name}_collect_annotations", out=dg.Out(dg.Nothing))
+    @dg.op(name=dagster_name(project, "collect_annotations"), out=dg.Out(dg.Nothing))
     def collect_annotations(context: dg.OpExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
         report = collect(
             project,
@@ -70,7 +70,7 @@ def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
         )
 
     @dg.job(
-        name=f"{project.name}_collect",
+        name=dagster_name(project, "collect"),
         description="Collects what people did since the last time, for every open batch.",
         executor_def=IN_PROCESS,
         tags={"annotation_ops/project": project.name, "annotation_ops/stage": "collect"},

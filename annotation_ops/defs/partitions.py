@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from annotation_ops.defs.declared import dagster_name
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 
 
@@ -12,4 +13,4 @@ def days(project: AnnotationProject) -> dg.DailyPartitionsDefinition:
 
 def batches(project: AnnotationProject) -> dg.DynamicPartitionsDefinition:
     """One partition a batch attempt: `2026-11-23-active-01.a1`."""
-    return dg.DynamicPartitionsDefinition(name=f"{project.name}_batches")
+    return dg.DynamicPartitionsDefinition(name=dagster_name(project, "batches"))

@@ -31,6 +31,7 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
                 ledger=annotation_ops.ledger,
                 tracking=annotation_ops.tracking,
                 store=store,
+                logs=annotation_ops.logs(project),
                 decoder=annotation_ops.decoder,
             )
             context.add_asset_metadata(predict_metadata(report), partition_key=day)

@@ -42,7 +42,7 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
             reports[batch] = judge_attempt(project, batch, ledger=ledger, now=annotation_ops.clock.now())
             labels, unsettled = write_gold(project, batch, ledger=ledger, lake=annotation_ops.lake)
             context.add_asset_metadata(
-                judge_metadata(reports[batch], labels=labels, unsettled=unsettled), partition_key=batch
+                judge_metadata(project, reports[batch], labels=labels, unsettled=unsettled), partition_key=batch
             )
         in_force = {batch: verdict_in_force(project.name, batch, ledger=ledger) for batch in reports}
         passed = all(verdict is not None and verdict.outcome == "PASS" for verdict in in_force.values())

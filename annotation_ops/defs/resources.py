@@ -17,7 +17,7 @@ class AnnotationOps(dg.ConfigurableResource[Parts]):
     """
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Parts]:  # type: ignore[override]
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Parts]:
         del context
         parts = build(Settings.from_environment(os.environ))
         try:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from annotation_ops.defs.declared import dagster_name
 from annotation_ops.defs.jobs import AssetJob
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 
@@ -10,7 +11,7 @@ def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.Sche
     @dg.schedule(
         job=jobs["ingest"],
         cron_schedule="15 0 * * *",
-        name=f"{project.name}_daily_ingest",
+        name=dagster_name(project, "daily_ingest"),
         execution_timezone="UTC",
         description="Every night at 00:15 UTC: yesterday, complete, and today's partition opened.",
     )

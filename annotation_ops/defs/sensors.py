@@ -5,12 +5,13 @@ import json
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
+from annotation_ops.defs.declared import dagster_name
 from annotation_ops.defs.jobs import AssetJob
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.conductor import Due, decide
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import content_key
-from annotation_ops.services.ingest import new_objects
+from annotation_ops.services.arrivals import new_objects
 from annotation_ops.services.monitor import pending_observations
 from annotation_ops.services.status import loop_state
 
@@ -19,6 +20,9 @@ WORK_TAG = "annotation_ops/work"
 
 MAX_TRIES = 5
 """A piece of work that failed this often waits for a person; its runs are red in the UI."""
+
+OBJECTS_A_TICK = 20_000
+"""Listed before a tick stops and the next one goes on: 20 pages of a bucket, well under the 60 s limit of a tick."""
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -38,7 +42,7 @@ def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
     stages = [name for name in ("dispatch", "collect", "judge", "publish", "train") if name in jobs]
 
     @dg.sensor(
-        name=f"{project.name}_conductor",
+        name=dagster_name(project, "conductor"),
         jobs=[jobs[name] for name in stages],
         minimum_interval_seconds=10,
         description="Turns what is due into runs: planned -> dispatch, complete -> judge, failed -> the next attempt, "
@@ -71,7 +75,7 @@ def _request(instance: dg.DagsterInstance, project: AnnotationProject, due: Due)
         return None
     return dg.RunRequest(
         run_key=f"{due.run_key}:{tries + 1}",
-        job_name=f"{project.name}_{due.stage}",
+        job_name=dagster_name(project, due.stage),
         partition_key=due.key or None,
         tags={WORK_TAG: due.run_key, "annotation_ops/why": due.why[:200]},
     )
@@ -79,21 +83,28 @@ def _request(instance: dg.DagsterInstance, project: AnnotationProject, due: Due)
 
 def _new_data(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{project.name}_new_data",
+        name=dagster_name(project, "new_data"),
         job=jobs["ingest"],
         minimum_interval_seconds=30,
         description="Looks for objects that no ingestion has seen and ingests, scores and ranks their days.",
     )
     def new_data(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
         found, cursor = new_objects(
-            project, store=annotation_ops.store(project), since_cursor=context.cursor, limit=20_000
+            project,
+            store=annotation_ops.store(project),
+            since_cursor=context.cursor,
+            limit=OBJECTS_A_TICK,
+            today=annotation_ops.clock.now().date(),
         )
-        days = [day.isoformat() for day in found]
-        if not days:
+        if not found:
             return dg.SensorResult(skip_reason="no new object since the last look", cursor=cursor)
         requests = [
-            dg.RunRequest(run_key=f"ingest:{day}:{content_key(project.name, day, cursor)[:12]}", partition_key=day)
-            for day in days
+            dg.RunRequest(
+                run_key=f"ingest:{touched.day}:{touched.fingerprint}",
+                partition_key=touched.day.isoformat(),
+                tags={"annotation_ops/why": f"{touched.objects} objects, not all of them registered"},
+            )
+            for touched in found
         ]
         return dg.SensorResult(run_requests=requests, cursor=cursor)
 
@@ -102,12 +113,12 @@ def _new_data(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Senso
 
 def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{project.name}_degradation",
+        name=dagster_name(project, "degradation"),
         job=jobs["monitor"],
         minimum_interval_seconds=30,
         description="Looks for metrics logged to MLflow since the last look; the run it starts tests them for a degradation.",
     )
-    def degradation(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
+    def degradation(annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
         cursor = annotation_ops.ledger.cursor(f"monitor:{project.name}")
         waiting = pending_observations(project, tracking=annotation_ops.tracking, cursor=cursor)
         if not waiting:

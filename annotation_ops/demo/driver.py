@@ -4,7 +4,6 @@ It does what the daemon does, without its waiting: the demo and the loop's tests
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +20,7 @@ class Driver:
     instance: dg.DagsterInstance
     parts: Parts
     report: Callable[[str], None]
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
     """Stage -> wall seconds spent in its runs."""
     failed: list[str] = field(default_factory=list)
     """Run ids that ended red; a rejected batch is one of them."""
@@ -52,17 +51,16 @@ class Driver:
     def run(self, request: dg.RunRequest, sensor_name: str) -> bool:
         """Executes one request as a run of the instance; True when it succeeded."""
         sensor = self.definitions.resolve_sensor_def(sensor_name)
-        job = self.definitions.resolve_job_def(request.job_name or sensor.job_name)
+        job = self.definitions.resolve_job_def(request.job_name or sensor.job_name or "")
         tags = {**request.tags, "dagster/sensor_name": sensor_name, "dagster/run_key": request.run_key or ""}
         started = time.monotonic()
         result = job.execute_in_process(
             instance=self.instance,
             partition_key=request.partition_key,
             tags=tags,
-            resources={"annotation_ops": self.parts},
             raise_on_error=False,
         )
-        self.seconds[job.name] += time.monotonic() - started
+        self.seconds[job.name] = self.seconds.get(job.name, 0.0) + time.monotonic() - started
         self.runs += 1
         if not result.success:
             self.failed.append(result.run_id)

@@ -111,7 +111,9 @@ def _text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
-    raise InvalidInput(f"field {shown(name)!r}: found {type(value).__name__}, expected a string, a finite number or true/false")
+    raise InvalidInput(
+        f"field {shown(name)!r}: found {type(value).__name__}, expected a string, a finite number or true/false"
+    )
 
 
 def media_refusal(
@@ -155,7 +157,9 @@ def _field_refusal(field: MetadataField, value: str | None, *, secret: bool) -> 
     if field.pattern is not None and not re.fullmatch(field.pattern, value):
         return Refusal("bad_metadata", f"field {field.name!r}: found {found}, expected to match {field.pattern}")
     if field.allowed and value not in field.allowed:
-        return Refusal("bad_metadata", f"field {field.name!r}: found {found}, expected one of {', '.join(field.allowed)}")
+        return Refusal(
+            "bad_metadata", f"field {field.name!r}: found {found}, expected one of {', '.join(field.allowed)}"
+        )
     return None
 
 

@@ -39,6 +39,7 @@ RAW_SAMPLES = TableSpec(
             ("slices", pa.string()),  # canonical JSON object
             ("metadata", pa.string()),  # canonical JSON object
             ("contract_version", pa.string()),
+            ("modified_at", TIME),  # of this version, by the object store; the newest of a sample is its current one
         ]
     ),
     partition_by=("project", "day"),

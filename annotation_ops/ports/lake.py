@@ -63,10 +63,8 @@ class Lake(ABC):
     ) -> pa.Table:
         """All rows of the partition in memory; order is unspecified."""
         names = list(columns) if columns is not None else table.schema.names
-        schema = pa.schema([table.schema.field(name) for name in names])
-        return pa.Table.from_batches(
-            list(self.scan(table, partition=partition, columns=columns, version=version)), schema
-        )
+        batches = list(self.scan(table, partition=partition, columns=columns, version=version))
+        return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names]))
 
     @abstractmethod
     def version(self, table: TableSpec) -> int | None:

@@ -67,7 +67,7 @@ def collect(
     reopened: set[str] = set()
     while True:
         page = platform.fetch_annotations(project_id, cursor=cursor, limit=platform.limits.max_page_size)
-        accepted, refused = _validate(project, page.items, ledger=ledger, now=now)
+        accepted, refused, skipped = _validate(project, page.items, ledger=ledger, now=now)
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             new = tx.add_annotations(accepted)
             for item in refused:
@@ -75,6 +75,8 @@ def collect(
             for annotation in accepted:
                 if not annotation.deleted:
                     tx.set_assignment_state(annotation.task_key, annotation.annotator_id, AssignmentState.DONE)
+            for task, person in skipped:
+                tx.set_assignment_state(task, person, AssignmentState.EXPIRED)
             if new:
                 reopened |= _reopen(project, accepted, ledger=ledger, tx=tx, now=now)
             tx.set_cursor(cursor_name(project.name), page.next_cursor)
@@ -102,15 +104,18 @@ def collect(
 
 def _validate(
     project: AnnotationProject, items: Sequence[PlatformAnnotation], *, ledger: Ledger, now: datetime
-) -> tuple[list[Annotation], list[Quarantined]]:
-    """Splits what the platform shows into annotations (known ones as they are stored) and refused items."""
+) -> tuple[list[Annotation], list[Quarantined], list[tuple[str, str]]]:
+    """Splits what the platform shows into annotations (known ones as they are stored), refused items, and skips."""
     tasks = ledger.tasks_by_key({item.task_key for item in items})
     asked = _asked(project, list(tasks.values()), ledger=ledger)
     histories: dict[str, list[Annotation]] = {key: list(ledger.annotation_history(key)) for key in tasks}
     accepted: dict[str, Annotation] = {}
     refused: list[Quarantined] = []
+    skipped: list[tuple[str, str]] = []
     for item in sorted(items, key=lambda item: (item.updated_at, item.platform_annotation_id)):
         if item.state == "skipped":
+            if (item.task_key, item.annotator_id) in asked:
+                skipped.append((item.task_key, item.annotator_id))
             continue
         fault = _fault(project, item, tasks.get(item.task_key), asked)
         if fault is not None:
@@ -122,7 +127,7 @@ def _validate(
         if stored is None:
             histories[item.task_key].append(annotation)
         accepted[annotation.annotation_key] = stored or annotation
-    return list(accepted.values()), refused
+    return list(accepted.values()), refused, skipped
 
 
 def _asked(project: AnnotationProject, tasks: Sequence[Task], *, ledger: Ledger) -> set[tuple[str, str]]:

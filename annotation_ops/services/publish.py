@@ -81,7 +81,7 @@ def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: La
     ]
     table = pa.Table.from_pylist(rows, GOLD_LABELS.schema)
     lake.overwrite_partition(GOLD_LABELS, table, partition={"project": project.name, "batch_id": batch_id})
-    return len(rows), sum(row["needs_human"] for row in rows)
+    return len(rows), sum(needs_human(project, label) for label in labels)
 
 
 def needs_human(project: AnnotationProject, label: ConsensusLabel) -> bool:

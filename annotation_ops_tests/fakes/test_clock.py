@@ -25,4 +25,4 @@ def test_a_manual_clock_tells_utc_whatever_zone_it_is_set_in() -> None:
 
 def test_a_naive_time_is_refused() -> None:
     with pytest.raises(ValueError, match="naive"):
-        ManualClock(datetime(2026, 1, 1))  # noqa: DTZ001
+        ManualClock(MONDAY_NOON.replace(tzinfo=None))

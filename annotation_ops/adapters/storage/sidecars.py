@@ -1,6 +1,5 @@
 """Metadata sidecars: `<key>.json` beside an object describes it and is not an object itself."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -23,26 +22,33 @@ def described(info: ObjectInfo, sidecar: ObjectInfo | None) -> ObjectInfo:
     return info if sidecar is None else replace(info, etag=f"{info.etag}+{sidecar.etag}")
 
 
-def without_sidecars(listing: Iterable[ObjectInfo], *, is_sidecar: Callable[[str], bool]) -> Iterator[ObjectInfo]:
+def is_sidecar(key: str, *, exists: Callable[[str], bool]) -> bool:
+    """Whether the key describes an existing object (and not another sidecar)."""
+    base = key.removesuffix(SUFFIX)
+    return base not in ("", key) and exists(base) and not is_sidecar(base, exists=exists)
+
+
+def joined(
+    listing: Iterable[ObjectInfo], *, prefix: str, start_after: str | None, exists: Callable[[str], bool]
+) -> Iterator[ObjectInfo]:
     """Objects of a listing in key order, each joined with its sidecar.
 
     Only keys that start with K sort between K and `K.json`, so an object waits no longer than its own prefix lasts.
-    `is_sidecar` is asked for `.json` keys whose object is not in the listing (cut off by its start).
+    `exists` is asked only about objects that the listing's start cut off.
     """
-    waiting: deque[ObjectInfo] = deque()
+    waiting: dict[str, ObjectInfo] = {}
     for info in listing:
-        while waiting and not _may_precede(waiting[0].key, info.key):
-            yield waiting.popleft()
-        at = next((at for at, other in enumerate(waiting) if sidecar_of(other.key) == info.key), None)
-        if at is not None:
-            waiting[at] = described(waiting[at], info)
-        elif not (info.key.endswith(SUFFIX) and is_sidecar(info.key)):
-            waiting.append(info)
-    yield from waiting
+        while waiting and order(awaited := next(iter(waiting))) < order(info.key):
+            yield waiting.pop(awaited)
+        if info.key in waiting:
+            waiting[info.key] = described(waiting[info.key], info)
+        elif not (_is_cut_off(info.key, prefix, start_after) and is_sidecar(info.key, exists=exists)):
+            waiting[sidecar_of(info.key)] = info
+    yield from waiting.values()
 
 
-def _may_precede(key: str, current: str) -> bool:
-    """Whether the sidecar of `key` can still come at or after `current`."""
-    return order(current) <= order(sidecar_of(key))
-
-
+def _is_cut_off(key: str, prefix: str, start_after: str | None) -> bool:
+    """Whether the object this key may describe lies before the listing's start."""
+    base = key.removesuffix(SUFFIX)
+    unlisted = not base.startswith(prefix) or (start_after is not None and order(base) <= order(start_after))
+    return base != key and unlisted

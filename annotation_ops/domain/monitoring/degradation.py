@@ -28,6 +28,10 @@ RECENT_WINDOWS = 5
 """The drift test looks at the mean of the last 5 windows: it finds a lasting drop of half the size one window shows."""
 
 
+TAIL_DEVIATIONS = 40
+"""Counts further from their mean than this add less than 1e-300; a million samples then cost 40,000 terms, not a million."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shares:
     """What part of the false alarm rate a test may spend on either p-value."""
@@ -170,7 +174,11 @@ def _p_counting(baseline: Sequence[Observation], recent: Sequence[Observation]) 
     """P(at least this many of all wrong answers fall into the recent windows by chance): the hypergeometric tail."""
     (wrong_before, size_before), (wrong_now, size_now) = _wrong(baseline), _wrong(recent)
     wrong = wrong_before + wrong_now
-    tail = np.arange(wrong_now, min(wrong, size_now) + 1, dtype=np.float64)
+    share = size_now / (size_now + size_before)
+    reach = 50 + TAIL_DEVIATIONS * math.sqrt(wrong * share * (1 - share))
+    low = max(wrong_now, math.floor(wrong * share - reach))
+    high = min(wrong, size_now, math.ceil(max(wrong_now, wrong * share) + reach))
+    tail = np.arange(low, high + 1, dtype=np.float64)
     logs = (
         _log_choose(size_now, tail)
         + _log_choose(size_before, wrong - tail)

@@ -11,8 +11,8 @@ from annotation_ops.domain.project.workflow import Workflow
 from annotation_ops.domain.project.workforce import Annotator, Workforce
 from annotation_ops.domain.workforce.eligibility import DOMAIN, LANGUAGE, eligible, matching_rules, requirements
 
-MAX_KINDS = 2_000
-"""Kinds of tasks that are looked at; with 12 people they take about 50 ms."""
+MAX_KINDS = 500
+"""Kinds of tasks that are looked at: 500 of them, each with a rule of its own, take 0.3 s with 1,000 people."""
 
 
 def staffing_faults(

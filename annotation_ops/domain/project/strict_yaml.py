@@ -18,7 +18,7 @@ from annotation_ops.domain.project.places import describe, index, join, shown_ke
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 MAX_CHARACTERS = 1_000_000
-"""A workforce of some 10,000 people; libyaml reads it in under two seconds."""
+"""A workforce of 14,000 people, which is read in 0.7 s."""
 
 MAX_DEPTH = 32
 """The deepest declared document, an ODCS contract, uses 9 levels."""

@@ -13,14 +13,19 @@ from annotation_ops.domain.project.criteria import ConsensusMethod
 from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
 from annotation_ops.domain.quality.statistic import ROUNDING
 
-ROUNDS = 8
-"""Skills move by less than 0.005 after the sixth round on simulated crowds."""
+ROUNDS = 20
+"""At most. On simulated crowds of 10-14 people the largest error left is 0.13 after 8 rounds and 0.02 after 16."""
+SETTLED = 1e-4
+"""No skill moves by more than this: stop."""
 PRIOR_JUDGEMENTS = 4.0
 """Evidence, in judgements, by which a skill is drawn to the mean skill of the crowd."""
 DEFAULT_ACCURACY = 0.75
 """Assumed where no two people share a task: nothing was measured."""
 MAX_ACCURACY = 0.98
 """Nobody is trusted beyond this, so two sound annotators always outvote a third."""
+PREVALENCE_WEIGHT = 0.7
+"""Part of the log prevalence used while skills are estimated. With 1/3 spammers on classes 90:10 and 70:20:7:3, the worst
+of 8 runs against majority vote is -10 and +4 points at 0, -2 and +3 at 0.7, +2 and 0 at 1 (and confidence is worse)."""
 TIE_LOG_ODDS = 0.2
 """A lead below this (55 to 45) is a tie: skills are not known more closely."""
 
@@ -67,6 +72,7 @@ def annotator_accuracy(judgements: Judgements) -> FloatArray:
     if people <= 2 or q == 1:
         return accuracy
     for _ in range(ROUNDS):
+        before = accuracy
         hit, best, prevalence = _left_out(judgements, log_odds(accuracy, q))
         chance = _chance(judgements, prevalence)
         informed = judgements.per_task()[judgements.task_index] > 1
@@ -75,6 +81,8 @@ def annotator_accuracy(judgements: Judgements) -> FloatArray:
         prior = (q * crowd - 1.0) / (q - 1.0)
         skill = (gained + PRIOR_JUDGEMENTS * prior) / (np.maximum(possible, 0.0) + PRIOR_JUDGEMENTS)
         accuracy = np.clip((1.0 + (q - 1.0) * skill) / q, 1.0 / q, max(MAX_ACCURACY, 1.0 / q))
+        if np.abs(accuracy - before).max() < SETTLED:
+            break
     return accuracy
 
 
@@ -128,8 +136,8 @@ def _left_out(judgements: Judgements, weights: FloatArray) -> tuple[FloatArray, 
     """For every judgement, by the posterior of the other judgements of its task: the probability of its label, the
     probability that a perfect annotator would hit (sum of squares); and the mean posterior of each category."""
     votes = _votes(judgements, weights)
-    # Equal prevalence here: the true one would credit whoever always gives the frequent class.
-    likelihood = np.exp(votes - votes.max(axis=1, keepdims=True))
+    scores = votes + PREVALENCE_WEIGHT * np.log(_prevalence(votes))
+    likelihood = np.exp(scores - scores.max(axis=1, keepdims=True))
     total, squares = likelihood.sum(axis=1), (likelihood**2).sum(axis=1)
     own = likelihood[judgements.task_index, judgements.label_index]
     without = own * np.exp(-weights[judgements.annotator_index])

@@ -80,6 +80,9 @@ def _draw(masses: NDArray[np.float64], rng: np.random.Generator) -> int:
 
 
 def _squared_distances(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    squares = np.einsum("ij,ij->i", points, points)[:, None] + np.einsum("ij,ij->i", centres, centres)
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", points, points)[:, None] + np.einsum(
+        "ij,ij->i", centres, centres
+    )
     squares -= 2.0 * (points @ centres.T)
-    return np.maximum(squares, 0.0, out=squares)
+    np.maximum(squares, 0.0, out=squares)
+    return squares

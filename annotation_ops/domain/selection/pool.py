@@ -37,11 +37,11 @@ class PoolScan:
         self._measure: Measure = request.strategy if request.strategy in ("entropy", "least_confidence") else "margin"
         carried = tuple(dict.fromkeys([*columns.carry, *([columns.slice] if columns.slice else []), UNCERTAINTY]))
         front = (FRONT - 1) * min(request.window, ROUND) if self.clusters else 0
-        self._depth = request.budget + front
-        self.active = Candidates(depth=self._depth + self.control_size(request.budget), carry=carried)
+        self._depth = request.budget + front + self.control_size(request.budget)
+        self.active = Candidates(depth=self._depth, carry=carried)
         self._control_depth = self.control_size(request.budget)
         self.control = Candidates(depth=self._control_depth, carry=carried)
-        self.uniform = Candidates(depth=max(self._depth, COLD_FRONT), carry=carried)
+        self.uniform = Candidates(depth=self._depth + (COLD_FRONT if self.clusters else 0), carry=carried)
         self._control_seed = seed_word(request.seed, "control")
         self._uniform_seed = seed_word(request.seed, "uniform")
 
@@ -162,7 +162,9 @@ class PoolScan:
                 "Name a column with few values, or leave the quota out."
             )
         table = np.array([self.slice_codes[value] for value in values] + [self.slice_codes.get("", 0)], dtype=np.int64)
-        codes = table[encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int64)]
+        codes: NDArray[np.int64] = table[
+            encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False).astype(np.int64)
+        ]
         self.slice_pool = _accumulate(self.slice_pool, codes, len(self.slice_codes))
         self.slice_eligible = _accumulate(
             self.slice_eligible, codes if allowed is None else codes[allowed], len(self.slice_codes)

@@ -9,15 +9,16 @@ def equal_shares(available: Mapping[str, int], *, total: int) -> dict[str, int]:
     One unit that cannot be split goes to the value that comes first bytewise (UTF-8). The shares add up to
     min(total, sum of available), and two values that were both cut short of their supply differ by one at most.
     """
-    values = sorted(available, key=str.encode)
-    shares = dict.fromkeys(values, 0)
-    left = total
-    open_values = [value for value in values if available[value] > 0]
-    while left > 0 and open_values:
-        share, extra = divmod(left, len(open_values))
-        for index, value in enumerate(open_values):
-            take = min(share + (index < extra), available[value] - shares[value])
-            shares[value] += take
-            left -= take
-        open_values = [value for value in open_values if shares[value] < available[value]]
+    shares = dict.fromkeys(sorted(available, key=str.encode), 0)
+    hungry, left = list(shares), total
+    while hungry:
+        share, extra = divmod(left, len(hungry))
+        short = [value for value in hungry if available[value] <= share]
+        if not short:
+            shares.update({value: share + (index < extra) for index, value in enumerate(hungry)})
+            break
+        for value in short:
+            shares[value] = available[value]
+            left -= available[value]
+        hungry = [value for value in hungry if value not in short]
     return shares

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.selection.candidates import GROUP, ID, KEY, UNCERTAINTY
@@ -58,12 +59,15 @@ def rank_pool(
     pool = PoolScan(columns, request, excluded=excluded)
     for batch in scan(pool.needed()):
         pool.read(batch)
-    control = _control_rows(pool)
-    active = _active_rows(pool, control)
+    control, active = _control_rows(pool), _active_rows(pool)
     embeddings, flaw = None, ""
     if active is not None and pool.clusters and columns.embedding is not None:
         embeddings, flaw = gather_embeddings(scan, columns.embedding, active)
     strategy, reason = _strategy(pool, embedded=embeddings is not None, flaw=flaw)
+    if strategy == "random":
+        # The whole ranking is one uniform draw: a control apart would only muddle its inclusion probabilities.
+        control = None
+    active, embeddings = _without_control(active, embeddings, control)
     picker = Picker(active, pool=pool, strategy=strategy, embeddings=embeddings)
     slots, quotas = _slots(pool, picker, control, strategy)
     rows = _rows(pool, [control, active], slots, strategy)
@@ -79,16 +83,23 @@ def _control_rows(pool: PoolScan) -> pa.Table | None:
     return rows.slice(0, pool.control_size(min(pool.request.budget, pool.eligible)))
 
 
-def _active_rows(pool: PoolScan, control: pa.Table | None) -> pa.Table | None:
-    """Candidates of the strategy in (group, key, id) order, those of the control apart."""
+def _active_rows(pool: PoolScan) -> pa.Table | None:
+    """Candidates of the strategy in (group, key, id) order; some may be in the control too."""
     rows = (pool.active if pool.scored else pool.uniform).sorted()
-    if rows is None:
-        return None
-    _refuse_duplicates(rows)
-    if control is None or control.num_rows == 0:
-        return rows
+    if rows is not None:
+        _refuse_duplicates(rows)
+    return rows
+
+
+def _without_control(
+    active: pa.Table | None, embeddings: NDArray[np.float64] | None, control: pa.Table | None
+) -> tuple[pa.Table | None, NDArray[np.float64] | None]:
+    """Candidates and their embeddings, without the samples of the control."""
+    if active is None or control is None or control.num_rows == 0:
+        return active, embeddings
     drawn = set(control.column(ID).to_pylist())
-    return rows.filter(pa.array([sample not in drawn for sample in rows.column(ID).to_pylist()]))
+    free = np.array([sample not in drawn for sample in active.column(ID).to_pylist()])
+    return active.filter(pa.array(free)), None if embeddings is None else embeddings[free]
 
 
 def _refuse_duplicates(rows: pa.Table) -> None:

@@ -109,7 +109,9 @@ def _entropy(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     total = np.zeros_like(columns[0])
     for column in columns:
         total -= column * np.log(np.maximum(column, np.finfo(np.float64).tiny))
-    return np.minimum(total / np.log(len(columns)), 1.0, out=total)
+    total /= np.log(len(columns))
+    np.minimum(total, 1.0, out=total)
+    return total
 
 
 def _predicted(columns: list[NDArray[np.float64]]) -> NDArray[np.int64]:

@@ -40,7 +40,12 @@ _PERSON = _object(
         "accuracy": _SHARE,
         "confusions": {
             "type": "object",
-            "additionalProperties": {"type": "object", "additionalProperties": _SHARE},
+            "propertyNames": {"type": "string"},
+            "additionalProperties": {
+                "type": "object",
+                "propertyNames": {"type": "string"},
+                "additionalProperties": _SHARE,
+            },
         },
         "slices": {
             "type": "array",
@@ -103,7 +108,7 @@ def load_simulation(path: Path, *, data_root: Path | None = None) -> Simulation:
 
 def _parse(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _with_text_keys(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InvalidDocument((Fault(str(path), "", "no such file", "a simulation document"),)) from None
     except UnicodeDecodeError as error:
@@ -111,6 +116,16 @@ def _parse(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InvalidDocument((Fault(str(path), line, error.problem or "broken YAML", "a YAML document"),)) from None
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Labels such as 4 are read as numbers where they are keys; they mean the text. `no` is read as false: left as it is."""
+    if isinstance(value, dict):
+        return {
+            str(key) if isinstance(key, (int, float)) and not isinstance(key, bool) else key: _with_text_keys(entry)
+            for key, entry in value.items()
+        }
+    return [_with_text_keys(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _fault(path: Path, error: ValidationError) -> Fault:
@@ -128,11 +143,12 @@ def _expected(error: ValidationError) -> str:
         "exclusiveMinimum": f"more than {limit}",
         "minLength": "a word that is not empty",
         "minProperties": "at least one entry",
-        "required": f"the fields {', '.join(limit)}" if isinstance(limit, list) else "",
         "oneOf": "random, {always: <label>} or {copies: <annotator>}",
     }
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         return f"only the fields {', '.join(error.schema.get('properties', {}))}"
+    if error.validator == "required" and isinstance(limit, list):
+        return f"the fields {', '.join(limit)}"
     return phrases.get(str(error.validator), error.message)
 
 

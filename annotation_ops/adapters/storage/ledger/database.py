@@ -44,8 +44,9 @@ EXAMPLES = "sqlite:///folder/ledger.sqlite or postgresql://user:password@host/da
 class Database:
     """Connections to one database. Safe in threads and after a fork: a child process opens its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lock_timeout_seconds: int = LOCK_TIMEOUT_SECONDS) -> None:
         self.url = parse_url(url)
+        self._lock_timeout = lock_timeout_seconds
         self._engine: Engine | None = None
         self._process = os.getpid()
         self._guard = threading.Lock()
@@ -72,7 +73,7 @@ class Database:
             asked = time.monotonic()
             with connection.begin():
                 if not self.is_sqlite:
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{self._lock_timeout}s'")
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
                 yield connection, time.monotonic() - asked
 
@@ -83,7 +84,7 @@ class Database:
                 self._engine.dispose(close=False)
                 self._engine = None
             if self._engine is None:
-                self._engine = _sqlite_engine(self.path) if self.is_sqlite else _postgres_engine(self.url)
+                self._engine = self._sqlite_engine() if self.is_sqlite else _postgres_engine(self.url)
                 self._process = os.getpid()
                 sa.event.listen(self._engine, "handle_error", self._translate)
             return self._engine
@@ -94,6 +95,23 @@ class Database:
                 self._engine.dispose(close=self._process == os.getpid())
                 self._engine = None
 
+    def _sqlite_engine(self) -> Engine:
+        # mode=rw: a mistyped path is an error, not a new empty ledger; `initialise` creates the file.
+        address = URL.create("sqlite", database=f"file:{quote(str(self.path))}", query={"mode": "rw", "uri": "true"})
+        engine = sa.create_engine(address, max_overflow=-1)
+        sa.event.listen(engine, "connect", self._prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
+        # None: the driver must not open transactions by itself, as it would not take the lock before the first read.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {self._lock_timeout * 1000}")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
     def _translate(self, context: ExceptionContext) -> BaseException | None:
         return domain_error(context.original_exception, self.url)
 
@@ -103,25 +121,6 @@ def _postgres_engine(url: URL) -> Engine:
     engine = sa.create_engine(url, max_overflow=-1, pool_pre_ping=True)
     engine.dialect.use_insertmanyvalues_wo_returning = True
     return engine
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    # mode=rw: a mistyped path is an error, not a new empty ledger; `initialise` creates the file.
-    address = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "rw", "uri": "true"})
-    engine = sa.create_engine(address, max_overflow=-1)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # None: the driver must not open transactions by itself, as it would not take the lock before the first read.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_SECONDS * 1000}")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

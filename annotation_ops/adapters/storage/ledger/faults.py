@@ -1,6 +1,7 @@
 """Database errors in the words of domain.errors: what was found, in which ledger, and how to mend it."""
 
 import sqlite3
+from pathlib import Path
 
 from sqlalchemy.engine import URL
 
@@ -23,6 +24,8 @@ def domain_error(error: BaseException, url: URL) -> AnnotationOpsError | None:
     """The error to raise instead; None leaves the original, for what is no database error (an interrupt, say)."""
     where = f"ledger {shown(url)}"
     if isinstance(error, sqlite3.Error):
+        if not Path(url.database or "").exists():
+            return Conflict(f"{where}: found no such file, {NOT_INITIALISED}.")
         return _from_sqlite(error, where)
     if isinstance(error, OSError):
         return _unreachable(str(error), where)
@@ -40,17 +43,23 @@ def _unreachable(found: str, where: str) -> TransientError:
     )
 
 
+def _locked(where: str) -> TransientError:
+    return TransientError(
+        f"{where}: found it locked by another process for too long, expected a turn to write. "
+        "Wait for that process or stop it, then try again."
+    )
+
+
 def _from_sqlite(error: sqlite3.Error, where: str) -> AnnotationOpsError:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return TransientError(
-            f"{where}: found it locked by another process for over 30 s, expected a turn to write. "
-            "Wait for that process or stop it, then try again."
-        )
+        return _locked(where)
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return TransientError(f"{where}: found the disk failing or full ({error}), expected to write. Free some space.")
     if name.startswith("SQLITE_CANTOPEN"):
-        return TransientError(f"{where}: found no file that can be opened, {NOT_INITIALISED} and check its folder.")
+        return TransientError(
+            f"{where}: found a file that cannot be opened, expected it readable. Mend its permissions."
+        )
     if name.startswith("SQLITE_CONSTRAINT"):
         return _constraint(str(error), where)
     if "no such table" in str(error) or "no such column" in str(error):
@@ -64,10 +73,7 @@ def _from_postgres(error: BaseException, where: str) -> AnnotationOpsError:
         return _unreachable(str(detail), where)
     code, message = str(detail.get("C", "")), str(detail.get("M", ""))
     if code == "55P03":
-        return TransientError(
-            f"{where}: found it locked by another process for over 30 s, expected a turn to write. "
-            "Wait for that process or stop it, then try again."
-        )
+        return _locked(where)
     if code.startswith(POSTGRES_TRANSIENT):
         return TransientError(
             f"{where}: found the server unable just now ({message}), expected it to answer. Try again."

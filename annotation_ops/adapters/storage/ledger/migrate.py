@@ -1,7 +1,8 @@
 """Creates or migrates the schema, once, however many processes ask at the same time."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.engine import Connection
 
 from annotation_ops.adapters.storage.ledger.database import Database
-from annotation_ops.adapters.storage.ledger.faults import shown
+from annotation_ops.adapters.storage.ledger.faults import domain_error, shown
 from annotation_ops.domain.errors import Conflict, TransientError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,7 +25,7 @@ def migrate(database: Database) -> None:
     """Brings the schema to this package's version. Raises Conflict for a ledger of a newer version, TransientError."""
     if database.is_sqlite:
         with _file_lock(database):
-            _create_file(database.path)
+            _create_file(database)
             _upgrade(database)
     else:
         _upgrade(database)
@@ -49,16 +50,19 @@ def _file_lock(database: Database) -> Iterator[None]:
         ) from error
 
 
-def _create_file(path: Path) -> None:
-    if not path.exists():
+def _create_file(database: Database) -> None:
+    if not database.path.exists():
         # Readable by its owner only: it names people, if by pseudonyms.
-        path.touch(mode=0o600)
+        database.path.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(database.path, isolation_level=None)) as connection:
+            # Kept in the file: readers go on while one process writes.
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.Error as error:
+        raise domain_error(error, database.url) or error from error
 
 
 def _upgrade(database: Database) -> None:
-    if database.is_sqlite:
-        with database.engine().connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("PRAGMA journal_mode = WAL")
     with database.writing() as (connection, _):
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -125,7 +125,7 @@ def open_assignments(connection: Connection, project: str) -> dict[str, int]:
         .group_by(ASSIGNMENTS.c.annotator_id)
         .order_by(ASSIGNMENTS.c.annotator_id)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(tuple(row) for row in connection.execute(query))
 
 
 def annotations(connection: Connection, project: str, batch_id: str, number: int) -> tuple[Annotation, ...]:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from annotation_ops.adapters.storage.ledger import leases, reads
-from annotation_ops.adapters.storage.ledger.database import Database
+from annotation_ops.adapters.storage.ledger.database import LOCK_TIMEOUT_SECONDS, Database
 from annotation_ops.adapters.storage.ledger.migrate import migrate
 from annotation_ops.adapters.storage.ledger.writes import SqlTransaction, refuse_clock_going_back
 from annotation_ops.domain.audit import recorded_at
@@ -34,16 +34,16 @@ class SqlLedger(Ledger):
     Connects on first use; may be shared by threads, kept across a fork and sent to a spawned process. Writers take
     turns: a transaction holds the one lock from its start, so keep calls to other systems out of it. `close` ends the
     connections; the object may be used again afterwards. Every method raises TransientError when the database is
-    locked for over 30 s or cannot be reached, and Conflict when it was not initialised.
+    locked for over `lock_timeout_seconds` or cannot be reached, and Conflict when it was not initialised.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lock_timeout_seconds: int = LOCK_TIMEOUT_SECONDS) -> None:
         """Raises InvalidInput for an address that is neither."""
-        self._url = url
-        self._database = Database(url)
+        self._arguments = (url, lock_timeout_seconds)
+        self._database = Database(url, lock_timeout_seconds=lock_timeout_seconds)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self._url,)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int]]:
+        return type(self), self._arguments
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
 from annotation_ops.adapters.platforms.simulated.simulation import (
@@ -41,11 +42,13 @@ def crowd_of(*people: SimulatedPerson) -> Mapping[str, SimulatedPerson]:
     return {person.annotator_id: person for person in people}
 
 
-def three_people(**habits: float) -> Mapping[str, SimulatedPerson]:
+def three_people(**habits: Any) -> Mapping[str, SimulatedPerson]:
     return crowd_of(*(SimulatedPerson(name, **habits) for name in ("ann", "bob", "cem")))
 
 
 class SimulatedBench(PlatformBench):
+    platform: SimulatedPlatform
+
     def __init__(
         self,
         database: Path,

@@ -1,3 +1,4 @@
+import itertools
 import multiprocessing
 import sqlite3
 from dataclasses import replace
@@ -98,10 +99,7 @@ def test_people_work_one_task_after_the_other_in_the_order_they_were_asked(tmp_p
     project_id = ask(bench, 6, "ann")
     bench.let_people_work()
     items = items_from(bench.platform, project_id)
-    gaps = [
-        (later.submitted_at - earlier.submitted_at).total_seconds()
-        for earlier, later in zip(items, items[1:], strict=False)
-    ]
+    gaps = [(later.submitted_at - earlier.submitted_at).total_seconds() for earlier, later in itertools.pairwise(items)]
 
     assert [item.task_key for item in items] == [f"key-{number:03d}" for number in range(6)]
     assert gaps == pytest.approx([item.lead_time_seconds for item in items[1:]], abs=1e-5)
@@ -292,3 +290,51 @@ def test_state_survives_in_the_file_and_nothing_is_left_open(tmp_path: Path) -> 
     assert len(items) == 3
     assert mode == ("wal",)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.db"]
+
+
+def share_right(bench: SimulatedBench, project_id: str, prefix: str) -> float:
+    right: list[bool] = [
+        item.value["label"] == item.task_key[-1]
+        for item in items_from(bench.platform, project_id, limit=1000)
+        if item.task_key.startswith(prefix)
+    ]
+    return sum(right) / len(right)
+
+
+@pytest.mark.parametrize(("idle_minutes", "rested"), [(31, True), (10, False)])
+def test_half_an_hour_of_rest_ends_fatigue_and_less_does_not(tmp_path: Path, idle_minutes: int, rested: bool) -> None:
+    tiring = crowd_of(SimulatedPerson("ann", accuracy=1.0, fatigue=1.0, median_seconds=1, sigma=0.0))
+    bench = SimulatedBench(tmp_path / "p.db", people=tiring, samples=110)
+    project_id = ask(bench, 100, "ann", prefix="before")
+    bench.clock.advance(seconds=100 + 60 * idle_minutes)
+    bench.platform.create_tasks(
+        project_id, [TaskSpec(f"after-{number}", {"image": uri(number)}, ("ann",)) for number in range(100, 110)]
+    )
+    bench.let_people_work()
+
+    assert (share_right(bench, project_id, "after") > 0.7) is rested
+
+
+def test_nobody_works_longer_than_four_hours_without_a_break(tmp_path: Path) -> None:
+    tiring = crowd_of(SimulatedPerson("ann", accuracy=1.0, fatigue=1.0, median_seconds=144, sigma=0.0))
+    bench = SimulatedBench(tmp_path / "p.db", people=tiring, samples=110)
+    project_id = ask(bench, 110, "ann")
+    bench.let_people_work()
+
+    assert share_right(bench, project_id, "key-09") < 0.3
+    assert share_right(bench, project_id, "key-10") > 0.7
+
+
+def test_an_answer_to_a_withdrawn_task_is_edited_no_more(tmp_path: Path) -> None:
+    people = crowd_of(SimulatedPerson("ann", median_seconds=1, sigma=0.0, late_edit=1.0, late_edit_seconds=86_400.0))
+    bench = SimulatedBench(tmp_path / "p.db", people=people)
+    project_id = ask(bench, 2, "ann")
+    bench.clock.advance(seconds=60)
+    answered = newest(items_from(bench.platform, project_id))
+    withdrawn = next(item for item in answered.values() if item.task_key == "key-000")
+    bench.platform.withdraw_tasks(project_id, [withdrawn.platform_task_id])
+    bench.let_people_work()
+    after = newest(items_from(bench.platform, project_id))
+
+    assert after[withdrawn.platform_annotation_id] == withdrawn
+    assert sum(item.updated_at > item.submitted_at for item in after.values()) == 1
