@@ -42,10 +42,10 @@ def postgres_server() -> Iterator[str]:
             server.cleanup()
 
 
-def new_database(server: str, *, template: str = "template1") -> str:
-    """The URL of a new database beside `server`'s own, as a copy of the database named `template`."""
+def new_database(server: str) -> str:
+    """The URL of a new, empty database beside the one of `server`."""
     name = f"ledger_{next(_NUMBERS)}"
-    run_outside_transaction(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    run_outside_transaction(server, f'CREATE DATABASE "{name}"')
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 

@@ -1,6 +1,6 @@
 """False alarms and power of the degradation monitor, by simulation of the shipped code.
 
-    python benchmarks/false_alarms.py              # the tables of docs/monitoring.md, about 15 minutes on one core
+    python benchmarks/false_alarms.py              # the tables of docs/monitoring.md, about 10 minutes on one core
     python benchmarks/false_alarms.py --series 500 # a quick look
 
 Each series is one model version: a baseline, then 10 windows in which nothing changed (false alarms), or 3 windows with a
@@ -109,7 +109,7 @@ def power(level: float, *, n: int, drop: float, baseline: int, series: int, seed
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--series", type=int, default=6000)
+    parser.add_argument("--series", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=20261123)
     chosen = parser.parse_args()
     print("Flat metric, windows that trip at false_alarm_rate 1 %, min_drop 0 (se in brackets)\n")

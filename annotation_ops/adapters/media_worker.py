@@ -60,10 +60,13 @@ def answer(operation: bytes, body: bytes, width: int, height: int, max_pixels: i
 
 
 def opened(body: bytes, max_pixels: int) -> Image.Image:
-    """The image, decoded whole once its header stays below the limit."""
+    """The image, decoded whole once its header stays below the limit. Verifying checks PNG's sums and end, which
+    decoding does not; it uses the image up."""
     image = Image.open(io.BytesIO(body), formats=FORMATS)
     if image.width * image.height > max_pixels:
         raise TooBigError(f"the header says {image.width} x {image.height} pixels, more than {max_pixels}")
+    image.verify()
+    image = Image.open(io.BytesIO(body), formats=FORMATS)
     image.load()
     return image
 

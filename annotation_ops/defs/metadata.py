@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
+import numpy as np
+from numpy.typing import NDArray
 
 from annotation_ops.bootstrap import Parts
 from annotation_ops.defs import pictures
 from annotation_ops.domain.errors import AnnotationOpsError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import VerdictRecord, parse_attempt_key
+from annotation_ops.domain.records import Task, VerdictRecord, parse_attempt_key
 from annotation_ops.domain.selection.request import RankReport
 from annotation_ops.services.dispatch import DispatchReport
 from annotation_ops.services.ingest import IngestReport
 from annotation_ops.services.judge import JudgeReport
+from annotation_ops.services.manifest import object_keys
 from annotation_ops.services.monitor import ObserveReport
 from annotation_ops.services.predict import PredictReport
 from annotation_ops.services.publish import PublishReport
@@ -113,20 +116,23 @@ def dispatch_metadata(project: AnnotationProject, report: DispatchReport, parts:
     }
     if report.unroutable:
         shown["why_unroutable"] = table(["reason", "tasks"], sorted(report.unroutable.items()))
-    if project.contract.media == "image" and tasks:
-        tiles = [tile for task in tasks[:PICTURED] if (tile := _tile(project, task.uri, parts)) is not None]
+    if project.contract.media == "image" and (tiles := _tiles(project, tasks[:PICTURED], parts)):
         shown["samples"] = pictures.contact_sheet(tiles)
     return shown
 
 
-def _tile(project: AnnotationProject, uri: str, parts: Parts) -> Any:
-    """The picture of one sample; None when it can no longer be read, which must not stop a dispatch."""
+def _tiles(project: AnnotationProject, tasks: Sequence[Task], parts: Parts) -> list[NDArray[np.float64]]:
+    """Pictures of samples; one that can no longer be read is left out, which must not stop a dispatch."""
+    keys = object_keys(project.name, [(task.sample_id, task.digest) for task in tasks], lake=parts.lake)
     store = parts.store(project)
-    try:
-        body = store.read(uri.removeprefix(store.uri("")).lstrip("/"), max_bytes=project.contract.max_bytes)
-        return parts.decoder.grey_pixels(body, width=pictures.TILE, height=pictures.TILE)
-    except AnnotationOpsError:
-        return None
+    tiles = []
+    for task in tasks:
+        try:
+            body = store.read(keys.get((task.sample_id, task.digest), ""), max_bytes=project.contract.max_bytes)
+            tiles.append(parts.decoder.grey_pixels(body, width=pictures.TILE, height=pictures.TILE))
+        except AnnotationOpsError:
+            continue
+    return tiles
 
 
 def annotations_metadata(project: AnnotationProject, key: str, parts: Parts) -> Metadata:

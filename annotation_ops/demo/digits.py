@@ -1,7 +1,7 @@
 """The demo's world: 1,797 scanned digits (scikit-learn's copy of the UCI optical recognition test set) as PNG objects.
 
 The images and their true labels are real. What we add and say so: which of three scanners an image came from, the day it
-was delivered, and the misalignment of one scanner (its images are one pixel off to the right).
+was delivered, and the fading lamp of one scanner (its images keep a third of their brightness).
 """
 
 import io
@@ -21,6 +21,7 @@ SIDE = 8
 SCANNERS = ("a", "b", "c")
 SEED_SET = 60
 """Images whose labels existed before the project began: the first model is trained on them."""
+FADED_BRIGHTNESS = 0.35
 HELD_OUT = 600
 """Images that are never delivered: production traffic whose truth becomes known later, used only to log metrics."""
 
@@ -52,12 +53,9 @@ def load(*, seed: int) -> Digits:
     )
 
 
-def misaligned(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a scanner that sits one pixel off delivers: shape (n, 64) -> (n, 64)."""
-    images = pixels.reshape(-1, SIDE, SIDE)
-    shifted = np.zeros_like(images)
-    shifted[:, :, 1:] = images[:, :, :-1]
-    return shifted.reshape(-1, SIDE * SIDE)
+def faded(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a scanner with a dying lamp delivers: shape (n, 64) -> (n, 64)."""
+    return pixels * FADED_BRIGHTNESS
 
 
 def png(pixels: NDArray[np.float64]) -> bytes:
@@ -75,11 +73,11 @@ def object_key(day: date, index: int) -> str:
 def deliver(
     digits: Digits, indices: Sequence[int], *, day: date, store: ObjectStore, broken_scanner: str | None
 ) -> None:
-    """Puts images into the raw store under the day, the broken scanner's ones misaligned."""
+    """Puts images into the raw store under the day, the broken scanner's ones faded."""
     for index in indices:
         pixels = digits.pixels[index : index + 1]
         if digits.scanner(index) == broken_scanner:
-            pixels = misaligned(pixels)
+            pixels = faded(pixels)
         captured = datetime.combine(day, time(9), UTC).isoformat()
         store.put(
             object_key(day, index),

@@ -59,6 +59,7 @@ class Driver:
             partition_key=request.partition_key,
             tags=tags,
             raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         self.seconds[job.name] = self.seconds.get(job.name, 0.0) + time.monotonic() - started
         self.runs += 1

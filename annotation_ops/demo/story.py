@@ -77,7 +77,7 @@ class Story:
         for day in QUIET_DAYS:
             self._log_window(day, broken=False)
         self._tick("degradation")
-        self.chapter(f"scanner {BROKEN_SCANNER} shifts by one pixel; production metrics drop")
+        self.chapter(f"the lamp of scanner {BROKEN_SCANNER} fades; production metrics drop")
         self._deliver(last, BROKEN_DELIVERY, broken=BROKEN_SCANNER)
         for day in DROP_DAYS:
             self._log_window(day, broken=True)
@@ -171,7 +171,7 @@ class Story:
             drawn = [int(index) for index in rng.choice(traffic, size=WINDOW, replace=False)]
             pixels = self.world.pixels[drawn]
             if broken and scanner == BROKEN_SCANNER:
-                pixels = digits.misaligned(pixels)
+                pixels = digits.faded(pixels)
             answers = scorer.predict_proba(pixels).argmax(axis=1)
             right = sum(scorer.classes[a] == self.world.labels[i] for a, i in zip(answers, drawn, strict=True))
             total, correct = total + WINDOW, correct + right

@@ -30,8 +30,8 @@ def new_objects(
 ) -> tuple[tuple[TouchedDay, ...], str]:
     """Days from the source's start to `today` (UTC) with objects the cursor has not seen, and the next cursor.
 
-    Stops after the day in which `limit` listed objects are exceeded; the next call goes on there. With dated prefixes
-    only unsettled days are listed; by modification time the whole store is (its order says nothing about time).
+    With dated prefixes only days not settled yet are listed; catching up on settled ones stops after the day in which
+    `limit` listed objects are exceeded, and the next call goes on there. By modification time the whole store is listed.
     Raises InvalidInput for a cursor this function did not write; TransientError from the store.
     """
     through, seen = _parsed(since_cursor)
@@ -44,12 +44,12 @@ def new_objects(
         if found.objects and seen.get(found.day.isoformat()) != found.fingerprint:
             touched.append(found)
             seen[found.day.isoformat()] = found.fingerprint
+        listed += found.objects
         if dated and found.day < today - SETTLED_AFTER:
             seen.pop(found.day.isoformat(), None)
             through = found.day
-        listed += found.objects
-        if dated and listed > limit:
-            break
+            if listed > limit:
+                break
     return tuple(touched), json.dumps(
         {"through": through.isoformat() if through else None, "days": seen}, sort_keys=True
     )

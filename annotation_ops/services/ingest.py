@@ -89,6 +89,7 @@ def ingest_day(
     decoder: MediaDecoder,
     now: datetime,
     run_id: str,
+    flush_rows: int = FLUSH_ROWS,
 ) -> IngestReport:
     """Registers the day's objects in RAW_SAMPLES and quarantines those that break the contract.
 
@@ -99,7 +100,7 @@ def ingest_day(
     state = _known(project, day, lake=lake, ledger=ledger)
     for fetched in _read_ahead(_unseen(project, day, store, state), store, project.contract):
         _consider(project, day, fetched, state, store=store, decoder=decoder)
-        if len(state.rows) >= FLUSH_ROWS:
+        if len(state.rows) >= flush_rows:
             _flush(project, day, state, lake)
     _flush(project, day, state, lake)
     report = _report(day, state)

@@ -101,7 +101,7 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
     if same and attempt.state is not BatchState.COMPLETE:
         return JudgeReport(key, same[-1].outcome, same[-1].document, attempt.state, attempt.state_reason, new=False)
     verdict = _verdict(project, key, ledger=ledger)
-    record = VerdictRecord(batch_id, number, verdict.outcome, criteria, verdict.document(), now)
+    record = VerdictRecord(batch_id, number, verdict.outcome.value, criteria, verdict.document(), now)
     state, reason = _next_state(project, attempt, verdict)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         for document in project.documents:
@@ -115,10 +115,10 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
         tx.audit(
             "verdict.recorded",
             key,
-            {"project": project.name, "outcome": verdict.outcome, "criteria": criteria, "reasons": codes},
+            {"project": project.name, "outcome": verdict.outcome.value, "criteria": criteria, "reasons": codes},
         )
     moved = ledger.attempt(project.name, batch_id, number)
-    return JudgeReport(key, verdict.outcome, verdict.document(), moved.state, moved.state_reason, new=True)
+    return JudgeReport(key, verdict.outcome.value, verdict.document(), moved.state, moved.state_reason, new=True)
 
 
 def _verdict(project: AnnotationProject, key: str, *, ledger: Ledger) -> Verdict:

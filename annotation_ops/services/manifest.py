@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from annotation_ops.domain.tables import RAW_SAMPLES
+from annotation_ops.domain.tables import RAW_SAMPLES, TIME
 from annotation_ops.ports.lake import Lake
 
 _COLUMNS = ("sample_id", "digest", "day", "captured_at", "uri", "object_key", "slices")
+_LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def newest_samples(project: str, *, until: date, lake: Lake) -> pa.Table:
@@ -27,13 +28,26 @@ def newest_samples(project: str, *, until: date, lake: Lake) -> pa.Table:
     ]
     schema = pa.schema([RAW_SAMPLES.schema.field(name) for name in _COLUMNS])
     table = pa.Table.from_batches(kept, schema).combine_chunks()
+    dated = table.column("captured_at").fill_null(pa.scalar(_LONG_AGO, TIME))
+    keyed = table.set_column(table.schema.get_field_index("captured_at"), "captured_at", dated)
     order = [(name, "ascending") for name in ("sample_id", "day", "captured_at", "digest")]
-    table = table.take(pc.sort_indices(table, sort_keys=order, null_placement="at_start")).combine_chunks()
+    table = table.take(pc.sort_indices(keyed, sort_keys=order)).combine_chunks()
     if table.num_rows < 2:
         return table
     ids = table.column("sample_id").combine_chunks()
     last = pc.not_equal(ids.slice(0, len(ids) - 1), ids.slice(1)).to_numpy(zero_copy_only=False)
     return table.filter(pa.array(np.append(last, True))).combine_chunks()
+
+
+def object_keys(project: str, versions: Collection[tuple[str, str]], *, lake: Lake) -> dict[tuple[str, str], str]:
+    """(sample_id, digest) -> the key in the raw store, of those that are in the manifest."""
+    wanted = frozenset(versions)
+    found: dict[tuple[str, str], str] = {}
+    for batch in lake.scan(RAW_SAMPLES, partition={"project": project}, columns=["sample_id", "digest", "object_key"]):
+        for row in batch.to_pylist():
+            if (version := (row["sample_id"], row["digest"])) in wanted:
+                found[version] = row["object_key"]
+    return found
 
 
 def without_versions(samples: pa.Table, versions: Collection[tuple[str, str]]) -> pa.Table:

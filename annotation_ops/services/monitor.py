@@ -27,7 +27,7 @@ from annotation_ops.domain.project.monitor import Monitor
 from annotation_ops.domain.records import SYSTEM_ACTOR, Incident, JsonObject, Quarantined, content_key
 from annotation_ops.domain.tables import MODEL_PERFORMANCE
 from annotation_ops.ports.lake import Lake
-from annotation_ops.ports.ledger import Ledger
+from annotation_ops.ports.ledger import Ledger, LedgerTransaction
 from annotation_ops.ports.model_tracking import MetricObservation, ModelTracking
 
 INCIDENT_TAG = "annotation_ops.incident"
@@ -123,21 +123,16 @@ def observe(
     alarms = tuple(_alarms(project.name, monitor, looks, now))
     if next_cursor != cursor or closed:
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
-            for incident in opened:
-                tx.put_incident(incident)
-                tx.audit("incident.opened", incident.incident_id, _audit_details(incident))
-            for incident in closed:
-                tx.put_incident(incident)
-                tx.audit(f"incident.{incident.state}", incident.incident_id, _audit_details(incident))
-            for alarm in alarms:
-                tx.quarantine(alarm)
+            _record(tx, opened=opened, closed=closed, alarms=alarms)
             if next_cursor is not None:
                 tx.set_cursor(name, next_cursor)
-            tx.audit(
-                "model.observed",
-                project.name,
-                {"project": project.name, "observations": len(items), "alarms": len(alarms), "cursor": next_cursor},
-            )
+            details = {
+                "project": project.name,
+                "observations": len(items),
+                "alarms": len(alarms),
+                "cursor": next_cursor,
+            }
+            tx.audit("model.observed", project.name, details)
     return ObserveReport(
         project=project.name,
         model=monitor.model,
@@ -150,6 +145,19 @@ def observe(
         untagged=_tag([*incidents, *opened], tracking),
         cursor=next_cursor,
     )
+
+
+def _record(
+    tx: LedgerTransaction, *, opened: Sequence[Incident], closed: Sequence[Incident], alarms: Sequence[Quarantined]
+) -> None:
+    for incident in opened:
+        tx.put_incident(incident)
+        tx.audit("incident.opened", incident.incident_id, _audit_details(incident))
+    for incident in closed:
+        tx.put_incident(incident)
+        tx.audit(f"incident.{incident.state}", incident.incident_id, _audit_details(incident))
+    for alarm in alarms:
+        tx.quarantine(alarm)
 
 
 def _read_since(
@@ -280,8 +288,8 @@ def _of_version(series: _Series, version: str) -> dict[str, Sequence[Observation
     return {name: side for (of, name), side in series.items() if of == version}
 
 
-def _newest_version(series: _Series, *, after: datetime, than: str | None = None) -> str | None:
-    """The version observed last; with `than`, only versions first seen after `after` and not numbered below it."""
+def _newest_version(series: _Series, *, after: datetime, than: str) -> str | None:
+    """The version observed last, of those first seen after `after` and not numbered below `than`."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for (version, _), side in series.items():
         first, last = spans.get(version, (side[0].observed_at, side[-1].observed_at))
@@ -290,8 +298,8 @@ def _newest_version(series: _Series, *, after: datetime, than: str | None = None
     return max(newer, key=lambda v: (spans[v][1], v), default=None)
 
 
-def _is_older(version: str, than: str | None) -> bool:
-    return than is not None and version.isdecimal() and than.isdecimal() and int(version) < int(than)
+def _is_older(version: str, than: str) -> bool:
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
 
 
 def _alarms(project: str, monitor: Monitor, looks: Sequence[_Look], now: datetime) -> list[Quarantined]:

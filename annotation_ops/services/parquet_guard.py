@@ -27,8 +27,8 @@ BATCH_BYTES = 128 << 20
 """Memory one column may take for that many rows: ids of 2 kB, float32 embeddings of 4,096 dimensions."""
 
 MAX_COLUMNS = 10_000
-ROWS_PER_BYTE = 100
-"""Unique ids never compress below a hundredth of a byte a row; a file with more rows only costs time."""
+ROWS_PER_BYTE = 20
+"""Unique ids never compress below a twentieth of a byte a row; a file with more rows only costs time."""
 
 _FREE_ROWS = 1_000_000
 _CPU_SECONDS = 120

@@ -21,7 +21,8 @@ _DATA_PAGES = {0: 5, 3: 8}
 """Page type -> field of the header struct that holds number of values and encoding."""
 _PLAIN = 0
 _DICTIONARY_ENCODINGS = {2, 8}
-_HEADER_BYTES = 64 << 10
+_HEADER_BYTES = 8 << 10
+"""A header is some 30 bytes, with statistics of long texts some hundred; a larger one is left to the probe."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ class RowFile:
     path: Path
     names: tuple[str, ...]
     text: frozenset[str]
-    """Columns read as text whatever they look like (`007` is not 7); they stay dictionary-encoded when the file has them so."""
+    """Columns read as text whatever they look like: `007` is not 7."""
+    schema: pa.Schema | None
+    """Of a Parquet file."""
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of the columns. Raises InvalidInput (a missing column, a broken file), UnsafeInput."""
@@ -44,14 +46,31 @@ class RowFile:
             raise InvalidInput(
                 f"{self.path}: found columns {', '.join(self.names[:20])}, expected {', '.join(missing)} too."
             )
+        self._check_types(columns)
         try:
             yield from self._batches(list(columns))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
             raise InvalidInput(f"{self.path}: {error}; expected rows of columns {', '.join(columns)}.") from error
 
+    def _check_types(self, columns: Sequence[str]) -> None:
+        if self.schema is None:
+            return
+        for name in columns:
+            kind = self.schema.field(name).type
+            if not _fits(name, kind, text=name in self.text):
+                wanted = "text" if name in self.text else "numbers" if name.startswith(PREFIX) else "lists of numbers"
+                raise InvalidInput(f"{self.path}: column {name}: found type {kind}, expected {wanted}.")
+
+    def _encoded(self, columns: Sequence[str]) -> list[str]:
+        """Text columns that are cheaper to read as they are stored: as references to a few values."""
+        schema = self.schema or pa.schema([])
+        return [
+            name for name in columns if name in self.text - {"sample_id"} and schema.field(name).type == pa.string()
+        ]
+
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         if self.path.suffix == ".parquet":
-            opened, rows = open_guarded(self.path, columns=columns, dictionary=sorted(self.text - {"sample_id"}))
+            opened, rows = open_guarded(self.path, columns=columns, dictionary=self._encoded(columns))
             with opened as file:
                 for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
                     yield self._typed(batch)
@@ -89,7 +108,26 @@ def open_rows(path: Path, *, text: Sequence[str] = ()) -> RowFile:
         raise InvalidInput(f"{path}: found column {twice} more than once, expected each once.")
     if "sample_id" not in names:
         raise InvalidInput(f"{path}: found columns {', '.join(names[:20]) or 'none'}, expected sample_id among them.")
-    return RowFile(path, names, frozenset({"sample_id", *text}))
+    schema = None
+    if path.suffix == ".parquet":
+        with open_guarded(path, columns=())[0] as file:
+            schema = file.schema_arrow
+    return RowFile(path, names, frozenset({"sample_id", *text}), schema)
+
+
+def _fits(name: str, kind: pa.DataType, *, text: bool) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if text:
+        binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+        ids = name == "sample_id" and any(test(kind) for test in binary)
+        known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean)
+        return ids or any(test(kind) for test in known)
+    if not name.startswith(PREFIX):
+        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+        if not any(test(kind) for test in lists):
+            return False
+        kind = kind.value_type
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _names(path: Path) -> tuple[str, ...]:

@@ -248,7 +248,8 @@ def _file_columns(file: RowFile, slice_column: str | None, strategy: Strategy) -
             f"{file.path}: found columns {', '.join(file.names[:20])}, expected the slice column {slice_column}."
         )
     wide = tuple(name for name in file.names if name.startswith(PREFIX) and name != slice_column)
-    listed = LIST if LIST in file.names and not wide else None
+    lists = file.path.suffix != ".csv"
+    listed = LIST if lists and LIST in file.names and not wide else None
     if not wide and listed is None and strategy not in ("random", "margin_kmeans"):
         raise InvalidInput(
             f"{file.path}: found columns {', '.join(file.names[:20])}, expected class probabilities: "
@@ -256,7 +257,7 @@ def _file_columns(file: RowFile, slice_column: str | None, strategy: Strategy) -
         )
     if strategy == "random":
         wide, listed = (), None
-    embedding = "embedding" if "embedding" in file.names and file.path.suffix != ".csv" else None
+    embedding = "embedding" if lists and "embedding" in file.names else None
     return PoolColumns(probabilities=wide, probability_list=listed, slice=slice_column, embedding=embedding)
 
 

@@ -181,7 +181,7 @@ def test_a_relabel_batch_holds_only_the_slices_of_its_incident(lake: MemoryLake)
     _predict(lake, _scores(100))
     _predict(lake, _scores(100), day="2026-11-20")
     project = replace(project_of(), monitor=_Monitor())
-    ledger = BatchedSamples({DAY.isoformat(): [(f"s{i:03d}", "d1") for i in range(0, 80)]})
+    ledger = BatchedSamples({DAY.isoformat(): [(f"s{i:03d}", "d1") for i in range(80)]})
 
     rows = rank_relabel(project, incident=_incident("scanner:b"), lake=lake, ledger=ledger, seed=1)
 
@@ -304,8 +304,34 @@ def test_a_broken_file_is_named_with_what_was_expected(tmp_path: Path, name: str
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("p_0", ["high"] * 50, "column p_0: found type string, expected numbers"),
+        ("scanner", [["a"]] * 50, "column scanner: found type list.*, expected text"),
+        ("embedding", [1.0] * 50, "column embedding: found type double, expected lists of numbers"),
+    ],
+)
+def test_a_parquet_column_of_another_type_is_named(
+    tmp_path: Path, name: str, values: list[object], message: str
+) -> None:
+    path = _file(tmp_path / "p.parquet", **{name: values})
+
+    with pytest.raises(InvalidInput, match=message):
+        _rank_file(path, tmp_path / "o.csv", strategy="margin_kmeans")
+
+
+def test_number_ids_and_number_slices_of_a_parquet_file_are_taken_as_text(tmp_path: Path) -> None:
+    path = _file(tmp_path / "p.parquet", sample_id=list(range(50)), scanner=[i % 2 for i in range(50)])
+
+    report = _rank_file(path, tmp_path / "o.jsonl")
+
+    assert [share.value for share in report.slices] == ["0", "1"]
+    assert all(isinstance(row["sample_id"], str) for row in _read(tmp_path / "o.jsonl"))
+
+
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="nothing.csv"):
+    with pytest.raises(NotFound, match=r"nothing\.csv"):
         _rank_file(tmp_path / "nothing.csv", tmp_path / "o.csv")
 
 

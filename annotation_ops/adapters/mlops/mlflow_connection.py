@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -44,6 +45,11 @@ class MlflowConnection:
         parts = urlsplit(self.tracking_uri)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
+    def _without_credentials(self, text: str) -> str:
+        """MLflow's own messages quote the address as it was given."""
+        secret, mark, _ = urlsplit(self.tracking_uri).netloc.rpartition("@")
+        return text.replace(secret + mark, "") if mark else text
+
     @contextmanager
     def client(self) -> Iterator["MlflowClient"]:
         """A client without global state. Errors inside become TransientError, NotFound or PermanentError."""
@@ -62,25 +68,26 @@ class MlflowConnection:
         if urlsplit(self.tracking_uri).scheme not in {"http", "https"}:
             return
         try:
-            with urllib.request.urlopen(f"{self.tracking_uri.rstrip('/')}/health", timeout=ANSWER_SECONDS):
+            with urllib.request.urlopen(f"{self.shown.rstrip('/')}/health", timeout=ANSWER_SECONDS):
                 return
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in _GATEWAY_FAULTS:
                     raise self._silent(error) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             # A certificate that Python refuses may be one that MLflow was told to accept.
             if not isinstance(getattr(error, "reason", error), ssl.SSLError):
                 raise self._silent(error) from error
 
     def _silent(self, error: Exception) -> TransientError:
         return TransientError(
-            f"MLflow at {self.shown} did not answer ({error}), expected a server. Start it, or set MLFLOW_TRACKING_URI."
+            f"MLflow at {self.shown} did not answer ({self._without_credentials(str(error))}), expected a server. Start it, or set MLFLOW_TRACKING_URI."
         )
 
     def _fault(self, error: "MlflowException") -> AnnotationOpsError:
         if error.error_code in _PASSING:
             return self._silent(error)
         if error.error_code in _MISSING:
-            return NotFound(f"MLflow at {self.shown}: {error.message}")
-        return PermanentError(f"MLflow at {self.shown} refused ({error.error_code}): {error.message}")
+            return NotFound(f"MLflow at {self.shown}: {self._without_credentials(error.message)}")
+        message = self._without_credentials(error.message)
+        return PermanentError(f"MLflow at {self.shown} refused ({error.error_code}): {message}")

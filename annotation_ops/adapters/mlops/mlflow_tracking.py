@@ -76,10 +76,18 @@ class _Cursor:
 class MlflowTracking(ModelTracking):
     """`tracking_uri` as MLflow takes it: `http(s)://...`, `sqlite:///...`; the registry is the same one unless named."""
 
-    def __init__(self, tracking_uri: str, registry_uri: str | None = None, *, artifact_root: str | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        registry_uri: str | None = None,
+        *,
+        artifact_root: str | None = None,
+        page_runs: int = PAGE_RUNS,
+    ) -> None:
         """`artifact_root`: where experiments made here keep their artifacts; None leaves it to the tracking server."""
         self.connection = MlflowConnection(tracking_uri, registry_uri)
         self._artifact_root = artifact_root
+        self._page_runs = page_runs
 
     def latest_model(self, name: str) -> ModelVersion | None:
         with self.connection.client() as client:
@@ -135,7 +143,7 @@ class MlflowTracking(ModelTracking):
         cursor = _Cursor.parse(since)
         items: list[MetricObservation] = []
         with self.connection.client() as client:
-            runs = list(_unread(client, experiment, model, cursor))
+            runs = list(_unread(client, experiment, model, cursor, limit=self._page_runs))
             for run in runs:
                 items.extend(_observations_of(client, run, model))
         if not runs:
@@ -213,8 +221,8 @@ def _newest_ready(client: "MlflowClient", name: str) -> "MlflowModelVersion | No
     return next((version for version in versions if version.status == "READY"), None)
 
 
-def _unread(client: "MlflowClient", experiment: str, model: str, cursor: _Cursor) -> Iterator["Run"]:
-    """The oldest unread finished runs, at most a page of them."""
+def _unread(client: "MlflowClient", experiment: str, model: str, cursor: _Cursor, *, limit: int) -> Iterator["Run"]:
+    """The oldest unread finished runs, at most `limit` of them."""
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return
@@ -225,15 +233,15 @@ def _unread(client: "MlflowClient", experiment: str, model: str, cursor: _Cursor
             f"tags.`{MODEL_TAG}` = {quoted(model)} and attributes.status = 'FINISHED' "
             f"and attributes.end_time > {cursor.horizon}",
             order_by=["attributes.end_time ASC"],
-            max_results=PAGE_RUNS,
+            max_results=limit,
             page_token=token,
         )
         for run in page:
-            if run.info.run_id not in cursor.seen and count < PAGE_RUNS:
+            if run.info.run_id not in cursor.seen and count < limit:
                 count += 1
                 yield run
         token = page.token
-        if not token or count >= PAGE_RUNS:
+        if not token or count >= limit:
             return
 
 

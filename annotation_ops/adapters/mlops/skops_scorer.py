@@ -9,6 +9,7 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Protocol, cast
 
 import numpy as np
 import yaml
@@ -33,15 +34,19 @@ _MALFORMED = (
 """What skops, zipfile and NumPy raise on a file that does not hold what it says."""
 
 
+class _Classifier(Protocol):
+    def predict_proba(self, features: NDArray[np.float64] | Sequence[str]) -> NDArray[np.float64]: ...
+
+
 class SkopsScorer(Scorer):
-    def __init__(self, estimator: object, *, classes: tuple[str, ...]) -> None:
+    def __init__(self, estimator: _Classifier, *, classes: tuple[str, ...]) -> None:
         self._estimator = estimator
         self.classes = classes
 
     def predict_proba(self, features: NDArray[np.float64] | Sequence[str]) -> NDArray[np.float64]:
         """Raises InvalidInput when the features do not have the shape the model was trained on."""
         try:
-            scores = self._estimator.predict_proba(features)  # type: ignore[attr-defined]
+            scores = self._estimator.predict_proba(features)
         except ValueError as error:
             raise InvalidInput(f"the model does not take these features: {error}") from error
         return np.asarray(scores, dtype=np.float64)
@@ -102,7 +107,7 @@ def _as_scorer(estimator: object, *, where: str) -> Scorer:
         raise InvalidInput(
             f"{where}: found a {type(estimator).__name__}, expected a fitted classifier with predict_proba and classes_"
         )
-    return SkopsScorer(estimator, classes=tuple(str(name) for name in np.asarray(classes).tolist()))
+    return SkopsScorer(cast(_Classifier, estimator), classes=tuple(str(name) for name in np.asarray(classes).tolist()))
 
 
 def _check_sizes(data: bytes, *, where: str) -> None:

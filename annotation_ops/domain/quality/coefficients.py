@@ -175,7 +175,8 @@ def _corrected(observed: FloatArray, chance: FloatArray) -> FloatArray:
 
 
 def _alpha(observed: FloatArray, expected: FloatArray, n: FloatArray) -> FloatArray:
-    return 1.0 - _ratio(observed * (n - 1.0), expected)
+    # A draw may leave the overlap less than the two judgements of one task; alpha would then exceed 1.
+    return 1.0 - _ratio(observed * n * (1.0 - 1.0 / np.maximum(n, 2.0)), expected)
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -232,6 +232,15 @@ def test_every_statistic_has_a_value_within_its_interval_or_a_reason_and_never_n
             assert found["low"] <= found["value"] <= found["high"] <= 1.0
 
 
+def test_alpha_never_exceeds_one_where_hardly_any_task_overlaps() -> None:
+    rows = [("t", "a", "0"), ("t", "b", "0"), ("t", "c", "1")] + [(f"u{t}", "a", "0") for t in range(5)]
+
+    report = agreement(Judgements.from_rows(rows, categories="01"), seed=1, ordered=True)
+
+    for name in ("nominal", "ordinal", "interval"):
+        assert report.draws[f"krippendorff_alpha_{name}"].max() <= 1.0
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

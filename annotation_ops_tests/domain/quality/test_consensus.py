@@ -142,6 +142,23 @@ def test_a_rare_label_that_all_give_is_kept_although_prevalence_speaks_against_i
     assert item.label == "rare"
 
 
+def test_prevalence_alone_never_elects_a_label_that_nobody_gave() -> None:
+    generator = np.random.default_rng(3)
+    truth, judgements = crowd(generator, kinds=(0.9, 0.9, 0.9, 0.5), n=600, k=3, prevalence=(0.5, 0.5, 0.0))
+    rows = [
+        (judgements.tasks[t], judgements.annotators[a], "01"[truth[t]] if label == 2 else str(label))
+        for t, a, label in zip(
+            judgements.task_index, judgements.annotator_index, judgements.label_index.tolist(), strict=True
+        )
+    ]
+    rows.append(("z", "a003", "2"))
+
+    item = consensus(Judgements.from_rows(rows, categories="012"), method="weighted_vote")[-1]
+
+    assert item.label == "2"
+    assert item.confidence < 0.1
+
+
 def test_a_person_without_overlap_gets_the_crowds_accuracy_and_its_labels_stay_unsure() -> None:
     rows = [("t1", "a", "x"), ("t2", "b", "y"), ("t3", "c", "x")]
 

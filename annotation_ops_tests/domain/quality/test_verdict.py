@@ -52,6 +52,8 @@ def codes(found: Verdict) -> list[str]:
         ("evidence", [[198, 2], [2, 198]], Outcome.PASS),
         ("evidence", [[80, 20], [20, 80]], Outcome.FAIL),
         ("not_worse", [[190, 10], [10, 190]], Outcome.PASS),
+        ("not_worse", [[186, 14], [14, 186]], Outcome.PASS),
+        ("evidence", [[186, 14], [14, 186]], Outcome.INSUFFICIENT),
         ("not_worse", [[92, 8], [8, 92]], Outcome.INSUFFICIENT),
         ("not_worse", [[19, 1], [1, 19]], Outcome.INSUFFICIENT),
         ("not_worse", [[80, 20], [20, 80]], Outcome.FAIL),
@@ -62,8 +64,9 @@ def test_each_mode_decides_as_it_is_documented(mode, table, outcome) -> None:
 
 
 def test_an_estimate_exactly_on_the_threshold_reaches_it() -> None:
-    found = verdict([[9, 1], [2, 8]], statistic="percent_agreement", mode="point", threshold=0.85)
+    found = verdict([[21, 4], [4, 21]], mode="point", threshold=0.68)
 
+    assert found.statistics["cohen_kappa"].value == np.nextafter(0.68, 0.0)
     assert found.outcome is Outcome.PASS
 
 
@@ -84,6 +87,13 @@ def test_a_critical_rare_class_that_annotators_never_agree_on_fails_the_batch(st
 
     assert found.outcome is Outcome.FAIL
     assert codes(found)[0] == "class_agreement_too_low"
+
+
+def test_under_the_paradox_a_rare_class_must_be_proven_even_where_estimates_decide() -> None:
+    found = verdict([[300, 1], [0, 2]], mode="point")
+
+    assert found.classes[1].measured.agreement.value == pytest.approx(0.8)
+    assert (found.outcome, found.classes[1].outcome) == (Outcome.INSUFFICIENT, Outcome.INSUFFICIENT)
 
 
 def test_the_second_paradox_table_fails_only_while_ac1_is_low_as_well() -> None:

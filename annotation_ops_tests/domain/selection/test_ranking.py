@@ -267,7 +267,7 @@ def test_an_empty_pool_gives_an_empty_ranking() -> None:
 def test_a_sample_twice_among_the_candidates_is_refused() -> None:
     pool = _pool(10)
 
-    with pytest.raises(InvalidInput, match="'s0000[0-9]' occurs more than once"):
+    with pytest.raises(InvalidInput, match=r"'s0000[0-9]' occurs more than once"):
         _rank(pa.concat_tables([pool, pool]))
 
 

@@ -22,6 +22,8 @@ class Visit:
     labels: tuple[str, ...]
     session_tasks: int
     """Tasks done since the last break."""
+    samples_seen: int = 0
+    """Samples of this project the person answered before."""
 
 
 def answer(person: SimulatedPerson, visit: Visit, *, simulation: Simulation, look: str = "first") -> str:
@@ -33,18 +35,22 @@ def answer(person: SimulatedPerson, visit: Visit, *, simulation: Simulation, loo
     u = uniform(simulation.seed, "answer", look, person.annotator_id, visit.identity)
     if person.spammer is not None or visit.truth is None:
         return pick(u, visit.labels)
-    return pick_weighted(u, answer_probabilities(person, visit.truth, visit.labels, session_tasks=visit.session_tasks))
+    probabilities = answer_probabilities(
+        person, visit.truth, visit.labels, session_tasks=visit.session_tasks, samples_seen=visit.samples_seen
+    )
+    return pick_weighted(u, probabilities)
 
 
 def answer_probabilities(
-    person: SimulatedPerson, truth: TruthItem, labels: Sequence[str], *, session_tasks: int
+    person: SimulatedPerson, truth: TruthItem, labels: Sequence[str], *, session_tasks: int, samples_seen: int = 0
 ) -> Mapping[str, float]:
     """label -> probability for one sample, the true label first; sums to 1.
 
-    Declared confusions keep their probability; the true label gets the accuracy after slice modifiers and fatigue, as far
+    Declared confusions keep their probability; the true label gets the accuracy after slice modifiers, lack of practice and fatigue, as far
     as the row has room; what is left is spread evenly over the labels that the row does not name.
     """
-    accuracy = person.accuracy * _slice_factor(person, truth.slices) - person.fatigue * session_tasks / 100
+    practice = 1.0 if samples_seen >= person.practice_tasks else person.unpractised_times
+    accuracy = person.accuracy * practice * _slice_factor(person, truth.slices) - person.fatigue * session_tasks / 100
     row = {
         label: probability for label, probability in person.confusions.get(truth.label, {}).items() if label in labels
     }

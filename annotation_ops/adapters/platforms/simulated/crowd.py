@@ -133,6 +133,7 @@ class Crowd:
             truth=self._truths.find(entry["identity"]),
             labels=tuple(json.loads(entry["labels"])),
             session_tasks=session_tasks,
+            samples_seen=_samples_seen(connection, person.annotator_id, entry["project_id"]),
         )
         raw = {"simulated": True, "truth": "unknown" if visit.truth is None else "known"}
         annotation_id = 2 * entry["id"]
@@ -222,6 +223,12 @@ def _insert(
                 json.dumps(raw),
             ),
         )
+
+
+def _samples_seen(connection: sqlite3.Connection, annotator_id: str, project_id: int) -> int:
+    """Samples of the project the person answered so far, in any batch."""
+    query = "SELECT count(*) FROM first_answers WHERE project_id = ? AND annotator_id = ?"
+    return int(connection.execute(query, (project_id, annotator_id)).fetchone()[0])
 
 
 def _load_shift(connection: sqlite3.Connection, annotator_id: str) -> _Shift:

@@ -60,6 +60,9 @@ _PERSON = _object(
         },
         "seconds": _object({"median": _POSITIVE, "sigma": {"type": "number", "minimum": 0}}),
         "fatigue": _SHARE,
+        "practice": _object(
+            {"tasks": {"type": "integer", "minimum": 1}, "accuracy_times": _SHARE}, "tasks", "accuracy_times"
+        ),
         "dropout": _SHARE,
         "skips": _SHARE,
         "late_edit": _object({"probability": _SHARE, "median_seconds": _POSITIVE}, "probability"),
@@ -187,6 +190,8 @@ def _person(name: str, declared: Mapping[str, Any]) -> SimulatedPerson:
     renamed = (
         ("seconds", "median", "median_seconds"),
         ("seconds", "sigma", "sigma"),
+        ("practice", "tasks", "practice_tasks"),
+        ("practice", "accuracy_times", "unpractised_times"),
         ("late_edit", "probability", "late_edit"),
         ("late_edit", "median_seconds", "late_edit_seconds"),
     )

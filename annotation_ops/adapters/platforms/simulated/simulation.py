@@ -56,6 +56,10 @@ class SimulatedPerson:
     """Standard deviation of the logarithm of the seconds per task."""
     fatigue: float = 0.0
     """Accuracy lost per 100 tasks of one session."""
+    practice_tasks: int = 0
+    """So many samples of a project a person needs to look at before the declared accuracy is reached."""
+    unpractised_times: float = 1.0
+    """Multiplies the accuracy until then."""
     dropout: float = 0.0
     """Probability that a task is never answered."""
     skips: float = 0.0

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
-from annotation_ops.adapters.storage.ledger.faults import domain_error
-from annotation_ops.domain.errors import InvalidInput
+from annotation_ops.adapters.storage.ledger.faults import domain_error, shown
+from annotation_ops.domain.errors import InvalidInput, PermanentError
 
 LOCK_TIMEOUT_SECONDS = 30
 """How long a writer waits for its turn. Longer than any bulk write (10,000 rows take well under 3 s)."""
@@ -117,9 +117,27 @@ class Database:
 
 
 def _postgres_engine(url: URL) -> Engine:
+    try:
+        engine = sa.create_engine(url, max_overflow=-1)
+    except ModuleNotFoundError as error:
+        raise PermanentError(
+            f"ledger {shown(url)}: found no PostgreSQL driver, expected pg8000. "
+            "Install it: pip install 'annotation-ops[postgres]'."
+        ) from error
     # pg8000 sends one round trip a row, unless rows are gathered into one INSERT of many VALUES.
-    engine = sa.create_engine(url, max_overflow=-1, pool_pre_ping=True)
     engine.dialect.use_insertmanyvalues_wo_returning = True
+
+    @sa.event.listens_for(engine, "checkout")
+    def replace_dead_connection(connection: Any, _record: object, _proxy: object) -> None:
+        # In place of `pool_pre_ping`, which does not know the OSError that pg8000 raises for a reset connection.
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.close()
+            connection.rollback()
+        except (engine.dialect.loaded_dbapi.Error, OSError) as error:
+            raise DisconnectionError from error
+
     return engine
 
 

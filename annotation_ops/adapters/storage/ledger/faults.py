@@ -1,6 +1,7 @@
 """Database errors in the words of domain.errors: what was found, in which ledger, and how to mend it."""
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.engine import URL
@@ -68,10 +69,10 @@ def _from_sqlite(error: sqlite3.Error, where: str) -> AnnotationOpsError:
 
 
 def _from_postgres(error: BaseException, where: str) -> AnnotationOpsError:
-    detail = error.args[0] if error.args else ""
-    if not isinstance(detail, dict):
-        return _unreachable(str(detail), where)
-    code, message = str(detail.get("C", "")), str(detail.get("M", ""))
+    detail = _told_by_server(error)
+    if detail is None:
+        return _unreachable(str(error), where)
+    code, message = detail.get("C", ""), detail.get("M", "")
     if code == "55P03":
         return _locked(where)
     if code.startswith(POSTGRES_TRANSIENT):
@@ -87,6 +88,15 @@ def _from_postgres(error: BaseException, where: str) -> AnnotationOpsError:
     if code.startswith(POSTGRES_REFUSED):
         return PermanentError(f"{where}: found access refused ({message}), expected it granted. Mend user or database.")
     return PermanentError(f"{where}: found the database refusing the work ({code} {message}), expected it to be done.")
+
+
+def _told_by_server(error: BaseException | None) -> Mapping[str, str] | None:
+    """The server's own words, which pg8000 hides behind a network error when it fails to say goodbye after them."""
+    while error is not None:
+        if error.args and isinstance(error.args[0], dict):
+            return error.args[0]
+        error = error.__context__
+    return None
 
 
 def _constraint(found: str, where: str) -> Conflict:
