@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.records import SYSTEM_ACTOR
 from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.clock import Clock
 from annotation_ops.ports.lake import Lake
@@ -20,6 +21,7 @@ from annotation_ops.settings import Settings
 
 if TYPE_CHECKING:
     from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
+    from annotation_ops.adapters.storage.delta_lake import DeltaLake
 
 
 class SystemClock(Clock):
@@ -58,6 +60,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     ledger = SqlLedger(settings.ledger)
     ledger.initialise()
     lake = DeltaLake(settings.lake, _storage_options(settings) if settings.lake.startswith("s3://") else None)
+    _check_lake_once(lake, ledger, settings, now=time.now())
     tracking = MlflowTracking(settings.tracking, artifact_root=_artifact_root(settings))
     decoder = ChildDecoder()
 
@@ -78,6 +81,17 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         trigger=lambda project: _trigger(project, tracking),
         close=close,
     )
+
+
+def _check_lake_once(lake: "DeltaLake", ledger: Ledger, settings: Settings, *, now: datetime) -> None:
+    """A bucket that ignores conditional writes loses commits silently, so it is refused before the first one."""
+    cursor = f"lake_checked:{settings.lake}"
+    if not settings.lake.startswith("s3://") or ledger.cursor(cursor):
+        return
+    lake.check_conditional_put()
+    with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+        tx.set_cursor(cursor, now.isoformat())
+        tx.audit("lake.checked", settings.lake, {})
 
 
 def object_store(address: str, settings: Settings) -> ObjectStore:

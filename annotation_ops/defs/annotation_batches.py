@@ -3,7 +3,7 @@
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import dispatch_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -12,10 +12,11 @@ from annotation_ops.services.plan import plan_attempt
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "annotation_batches", kinds={"sql", project.workflow.platform}),
+    @project_asset(
+        project,
+        "annotation_batches",
+        kinds={"sql", project.workflow.platform},
         partitions_def=batches(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[dg.AssetDep(key(project, "ranked_samples"), partition_mapping=dg.AllPartitionMapping())],
         pool=f"annotation-platform-{project.workflow.platform}",
         description="One batch attempt on the annotation platform. Materializing it again finds what exists: it never sends a task "

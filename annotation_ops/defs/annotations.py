@@ -3,7 +3,7 @@
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import annotations_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -11,10 +11,11 @@ from annotation_ops.services.judge import flush_annotations
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "annotations", kinds={"deltalake"}),
+    @project_asset(
+        project,
+        "annotations",
+        kinds={"deltalake"},
         partitions_def=batches(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[key(project, "annotation_batches")],
         description="Who answered what, and how long it took. Annotators are pseudonymous.",
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import publish_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -11,10 +11,11 @@ from annotation_ops.services.publish import publish_attempt
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "label_features", kinds={"deltalake", "mlflow"}),
+    @project_asset(
+        project,
+        "label_features",
+        kinds={"deltalake", "mlflow"},
         partitions_def=batches(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[key(project, "qa_passed_labels")],
         description="Rows of the feature-store table from batches that passed. Publishing again writes nothing new; a late "
         "correction appends rows with a higher label_revision.",

@@ -3,16 +3,17 @@
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import observe_metadata
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.services.monitor import observe
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "model_performance", kinds={"deltalake", "mlflow"}),
-        backfill_policy=WHOLE_RANGE,
+    @project_asset(
+        project,
+        "model_performance",
+        kinds={"deltalake", "mlflow"},
         deps=[key(project, "trained_model")],
         description="Metrics per slice as logged to MLflow. A statistically sound drop opens one incident with its slices; the "
         "conductor sensor answers it with one capped relabel batch.",

@@ -51,7 +51,7 @@ def evidence(statistics: Mapping[str, Mapping[str, Any]], *, primary: str, thres
         axes.spines[side].set_visible(False)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight")
     return _picture("agreement", buffer.getvalue())
 
 

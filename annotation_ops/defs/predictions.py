@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import predict_metadata
 from annotation_ops.defs.partitions import days
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -13,10 +13,11 @@ from annotation_ops.services.predict import predict_day
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "predictions", kinds={"deltalake", "mlflow", "scikitlearn"}),
+    @project_asset(
+        project,
+        "predictions",
+        kinds={"deltalake", "mlflow", "scikitlearn"},
         partitions_def=days(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[key(project, "raw_samples")],
         description="Class probabilities and embeddings of every sample nobody was asked about up to this day, by the registered "
         "model or from the declared prediction log.",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import check_metadata, judge_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -18,10 +18,11 @@ CHECK = "batch_passed_qa"
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
     asset_key = key(project, "qa_passed_labels")
 
-    @dg.asset(
-        **declared(project, "qa_passed_labels", kinds={"deltalake", "numpy"}),
+    @project_asset(
+        project,
+        "qa_passed_labels",
+        kinds={"deltalake", "numpy"},
         partitions_def=batches(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[key(project, "annotations")],
         check_specs=[
             dg.AssetCheckSpec(

@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import rank_metadata
 from annotation_ops.defs.partitions import days
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -13,10 +13,11 @@ from annotation_ops.services.rank import rank_day
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "ranked_samples", kinds={"deltalake", "numpy"}),
+    @project_asset(
+        project,
+        "ranked_samples",
+        kinds={"deltalake", "numpy"},
         partitions_def=days(project),
-        backfill_policy=WHOLE_RANGE,
         deps=[key(project, "predictions")],
         description="The pool in the order it is worth labelling: uncertain and diverse samples, with a random control share and "
         "stored inclusion probabilities. Samples already in a batch are left out.",

@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared
+from annotation_ops.defs.declared import project_asset
 from annotation_ops.defs.metadata import ingest_metadata
 from annotation_ops.defs.partitions import days
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -13,10 +13,11 @@ from annotation_ops.services.ingest import ingest_day
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "raw_samples", kinds={"deltalake", "s3"}),
+    @project_asset(
+        project,
+        "raw_samples",
+        kinds={"deltalake", "s3"},
         partitions_def=days(project),
-        backfill_policy=WHOLE_RANGE,
         description="Objects of one day: digest, size, media type, metadata, slices. Contract breakers are in quarantine with "
         "the reason; a changed object is a new version.",
     )

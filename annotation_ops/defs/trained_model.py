@@ -3,15 +3,16 @@
 import dagster as dg
 
 from annotation_ops.bootstrap import Parts
-from annotation_ops.defs.declared import WHOLE_RANGE, declared, key
+from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.services.train import request_training
 
 
 def build(project: AnnotationProject) -> dg.AssetsDefinition:
-    @dg.asset(
-        **declared(project, "trained_model", kinds={"mlflow", "scikitlearn"}),
-        backfill_policy=WHOLE_RANGE,
+    @project_asset(
+        project,
+        "trained_model",
+        kinds={"mlflow", "scikitlearn"},
         deps=[dg.AssetDep(key(project, "label_features"), partition_mapping=dg.AllPartitionMapping())],
         description="The training declared in monitor.yaml, started on the newest label commit; the same commit never trains twice.",
     )

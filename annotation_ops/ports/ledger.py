@@ -113,7 +113,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def transaction(self, *, actor: str, at: datetime) -> AbstractContextManager[LedgerTransaction]:
-        """Commits on normal exit, rolls back on an exception. `at` must not lie more than 2 s before the last audit entry
+        """Commits on normal exit, rolls back on an exception. `at` must not lie more than an hour before the last audit entry
         (the clock went back: Conflict, with both times)."""
 
     @abstractmethod

@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from annotation_ops.domain.tables import RAW_SAMPLES, TIME
 from annotation_ops.ports.lake import Lake
 
-_COLUMNS = ("sample_id", "digest", "day", "captured_at", "uri", "object_key", "slices")
+_COLUMNS = ("sample_id", "digest", "day", "modified_at", "captured_at", "uri", "object_key", "slices")
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def newest_samples(project: str, *, until: date, lake: Lake) -> pa.Table:
     """One row a sample ingested on `until` or earlier, its newest version, by sample_id (bytewise).
 
-    Newest is the latest day, then the latest capture time (none is oldest), then the greatest digest, so that the
+    Newest is the latest day, then the latest change of the object, capture time and digest (none is oldest), so that the
     answer never depends on the order of the rows. Holds the whole manifest: about 300 bytes a row.
     """
     partition = {"project": project}
@@ -30,7 +30,7 @@ def newest_samples(project: str, *, until: date, lake: Lake) -> pa.Table:
     table = pa.Table.from_batches(kept, schema).combine_chunks()
     dated = table.column("captured_at").fill_null(pa.scalar(_LONG_AGO, TIME))
     keyed = table.set_column(table.schema.get_field_index("captured_at"), "captured_at", dated)
-    order = [(name, "ascending") for name in ("sample_id", "day", "captured_at", "digest")]
+    order = [(name, "ascending") for name in ("sample_id", "day", "modified_at", "captured_at", "digest")]
     table = table.take(pc.sort_indices(keyed, sort_keys=order)).combine_chunks()
     if table.num_rows < 2:
         return table

@@ -83,7 +83,7 @@ def _small_chunk(stream: BinaryIO, chunk: pq.ColumnChunkMetaData, *, fixed: bool
             if not _short_values(stream.read(page.compressed), page, chunk):
                 return False
         at += page.header_bytes + page.compressed
-    return at == end
+    return bool(at == end)
 
 
 def _short_values(body: bytes, page: _Page, chunk: pq.ColumnChunkMetaData) -> bool:

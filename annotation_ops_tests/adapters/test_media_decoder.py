@@ -7,6 +7,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+@cache
 def bomb(side: int, *, colour: int = 0) -> bytes:
     """A valid PNG of side x side pixels and a few kB: every row is zero. `colour` 0 is grey, 2 is RGB."""
     header = struct.pack(">IIBBBBB", side, side, 8, colour, 0, 0, 0)

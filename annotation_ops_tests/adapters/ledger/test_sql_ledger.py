@@ -4,7 +4,6 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from alembic.migration import MigrationContext
 from annotation_ops.adapters.storage.ledger.database import parse_url
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
 from annotation_ops.adapters.storage.ledger.tables import METADATA
-from annotation_ops.adapters.storage.ledger.writes import refuse_clock_going_back
 from annotation_ops.domain.audit import verify
 from annotation_ops.domain.errors import AnnotationOpsError, Conflict, InvalidInput, PermanentError, TransientError
 from annotation_ops.domain.records import BatchState
@@ -198,16 +196,6 @@ def test_a_number_beyond_64_bits_is_refused(ledger: SqlLedger) -> None:
 
     with pytest.raises(AnnotationOpsError, match="64 bits"), ledger.transaction(actor="a", at=NOW) as unit:
         unit.move_attempt(BATCH.batch_id, 2**70, project="digits", expect=(), to=BatchState.PASSED, at=NOW)
-
-
-def test_waiting_for_the_lock_is_not_taken_for_a_clock_going_back(ledger: SqlLedger) -> None:
-    with ledger.transaction(actor="a", at=NOW) as unit:
-        unit.audit("e", "s", {})
-    head = ledger.audit_entries()[-1]
-
-    refuse_clock_going_back(head, at=NOW - timedelta(seconds=12), waited=10.9)
-    with pytest.raises(Conflict, match="clock went back"):
-        refuse_clock_going_back(head, at=NOW - timedelta(seconds=13), waited=10.9)
 
 
 def test_a_ledger_made_by_a_newer_version_is_refused(ledger: SqlLedger, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,16 +65,15 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[Connection, float]]:
-        """A connection that holds the writers' lock until it commits, and the seconds it waited for that lock."""
+    def writing(self) -> Iterator[Connection]:
+        """A connection that holds the writers' lock until it commits."""
         with self.engine().connect() as connection:
             connection = connection.execution_options(ledger_writes=True)
-            asked = time.monotonic()
             with connection.begin():
                 if not self.is_sqlite:
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{self._lock_timeout}s'")
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})")
-                yield connection, time.monotonic() - asked
+                yield connection
 
     def engine(self) -> Engine:
         with self._guard:

@@ -63,7 +63,7 @@ def _create_file(database: Database) -> None:
 
 
 def _upgrade(database: Database) -> None:
-    with database.writing() as (connection, _):
+    with database.writing() as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection

@@ -61,19 +61,19 @@ class SqlLedger(Ledger):
 
     @contextmanager
     def transaction(self, *, actor: str, at: datetime) -> Iterator[LedgerTransaction]:
-        with self._database.writing() as (connection, waited):
+        with self._database.writing() as connection:
             head = reads.newest_entry(connection)
-            refuse_clock_going_back(head, at=at, waited=waited)
+            refuse_clock_going_back(head, at=at)
             unit = SqlTransaction(connection, actor=actor, at=at, head=head)
             yield unit
             unit.finish()
 
     def acquire_lease(self, name: str, owner: str, *, at: datetime, seconds: float) -> int | None:
-        with self._database.writing() as (connection, _):
+        with self._database.writing() as connection:
             return leases.acquire(connection, name, owner, at=at, seconds=seconds)
 
     def release_lease(self, name: str, owner: str) -> None:
-        with self._database.writing() as (connection, _):
+        with self._database.writing() as connection:
             leases.release(connection, name, owner)
 
     def batches(self, project: str) -> tuple[Batch, ...]:
