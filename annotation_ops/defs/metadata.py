@@ -41,8 +41,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.Metadat
 def _cell(value: object) -> str:
     if value is None:
         return "–"
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return html.escape(text).replace("|", "&#124;").replace("\n", " ").replace("[", "&#91;").replace("`", "&#96;")
+    text = " ".join((f"{value:.3f}" if isinstance(value, float) else str(value)).splitlines())
+    return html.escape(text).replace("|", "&#124;").replace("[", "&#91;").replace("`", "&#96;")
 
 
 def ingest_metadata(report: IngestReport) -> Metadata:

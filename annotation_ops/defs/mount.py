@@ -1,5 +1,7 @@
 """The factory: everything Dagster knows of one annotation project, ready for any code location."""
 
+import warnings
+
 import dagster as dg
 
 from annotation_ops.defs import (
@@ -17,6 +19,9 @@ from annotation_ops.defs import (
     trained_model,
 )
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+
+# Dagster passes `owners` itself when it binds a sensor's jobs to resources, and warns us of it.
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 PIPELINE = (
     raw_samples,

@@ -1,6 +1,7 @@
 """Sensors: shells over pure decisions. They read and request; effects happen in runs."""
 
-import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -20,6 +21,12 @@ WORK_TAG = "annotation_ops/work"
 
 MAX_TRIES = 5
 """A piece of work that failed this often waits for a person; its runs are red in the UI."""
+
+WAIT_TIMES = 4
+"""Each wait before another try is this many times the one before: with the default minute, the five tries span 85 minutes."""
+
+FAILED_LOOKED_AT = 100
+"""Newest runs of a job among which the new-data sensor looks for days whose ingestion failed."""
 
 OBJECTS_A_TICK = 20_000
 """Listed before a tick stops and the next one goes on: 20 pages of a bucket, well under the 60 s limit of a tick."""
@@ -51,11 +58,13 @@ def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
     def conductor(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
         state = loop_state(project, ledger=annotation_ops.ledger)
         decision = decide(state, annotation_ops.clock.now(), collect_every=annotation_ops.settings.collect_every)
+        wait = annotation_ops.settings.retry_after
         requests = [
-            request for due in decision.due if (request := _request(context.instance, project, due)) is not None
+            request for due in decision.due if (request := _request(context.instance, project, due, wait)) is not None
         ]
         if not requests:
-            return dg.SensorResult(skip_reason=decision.idle or "everything that is due is running or failed too often")
+            reason = decision.idle or f"{_named(decision.due)}: running, waiting to be tried again, or failed too often"
+            return dg.SensorResult(skip_reason=reason)
         keys = [request.partition_key for request in requests if request.partition_key]
         known = set(context.instance.get_dynamic_partitions(batches(project).name or ""))
         fresh = [key for key in dict.fromkeys(keys) if key not in known]
@@ -65,20 +74,38 @@ def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
     return conductor
 
 
-def _request(instance: dg.DagsterInstance, project: AnnotationProject, due: Due) -> dg.RunRequest | None:
-    """A run request for due work, numbered by its tries; None while a run of it is under way or after MAX_TRIES."""
-    of_work = dg.RunsFilter(tags={WORK_TAG: due.run_key})
-    if instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: due.run_key}, statuses=UNFINISHED)):
-        return None
-    tries = instance.get_runs_count(of_work)
-    if tries >= MAX_TRIES:
+def _named(due: Sequence[Due]) -> str:
+    return ", ".join(f"{one.stage} {one.key}".strip() for one in due)
+
+
+def _request(
+    instance: dg.DagsterInstance, project: AnnotationProject, due: Due, first_wait: timedelta
+) -> dg.RunRequest | None:
+    number = _next_try(instance, due.run_key, first_wait)
+    if number is None:
         return None
     return dg.RunRequest(
-        run_key=f"{due.run_key}:{tries + 1}",
+        run_key=f"{due.run_key}:{number}",
         job_name=dagster_name(project, due.stage),
         partition_key=due.key or None,
         tags={WORK_TAG: due.run_key, "annotation_ops/why": due.why[:200]},
     )
+
+
+def _next_try(instance: dg.DagsterInstance, work: str, first_wait: timedelta) -> int | None:
+    """The number of the next try; None while a run of the work is under way, too soon after one failed, or after MAX_TRIES.
+
+    Dagster never launches a run key twice, not even one that failed: the number makes a new one.
+    """
+    records = instance.get_run_records(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_TRIES)
+    if len(records) >= MAX_TRIES or any(record.dagster_run.status in UNFINISHED for record in records):
+        return None
+    newest = records[0] if records else None
+    if newest is not None and newest.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
+        ended = datetime.fromtimestamp(newest.end_time or 0.0, UTC)
+        if datetime.now(UTC) - ended < first_wait * WAIT_TIMES ** (len(records) - 1):
+            return None
+    return len(records) + 1
 
 
 def _new_data(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
@@ -96,19 +123,44 @@ def _new_data(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Senso
             limit=OBJECTS_A_TICK,
             today=annotation_ops.clock.now().date(),
         )
-        if not found:
-            return dg.SensorResult(skip_reason="no new object since the last look", cursor=cursor)
+        wait = annotation_ops.settings.retry_after
         requests = [
-            dg.RunRequest(
-                run_key=f"ingest:{touched.day}:{touched.fingerprint}",
-                partition_key=touched.day.isoformat(),
-                tags={"annotation_ops/why": f"{touched.objects} objects, not all of them registered"},
-            )
+            _ingestion(work, touched.day.isoformat(), 1, f"{touched.objects} objects, not all of them registered")
             for touched in found
+            if not _runs_of(context.instance, work := f"ingest:{project.name}:{touched.day}:{touched.fingerprint}")
         ]
+        requests += _failed_ingestions(context.instance, jobs["ingest"].name, wait)
+        if not requests:
+            return dg.SensorResult(skip_reason="no new object since the last look", cursor=cursor)
         return dg.SensorResult(run_requests=requests, cursor=cursor)
 
     return new_data
+
+
+def _ingestion(work: str, day: str, number: int, why: str) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=f"{work}:{number}", partition_key=day, tags={WORK_TAG: work, "annotation_ops/why": why}
+    )
+
+
+def _runs_of(instance: dg.DagsterInstance, work: str) -> int:
+    return instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: work}))
+
+
+def _failed_ingestions(instance: dg.DagsterInstance, job_name: str, first_wait: timedelta) -> list[dg.RunRequest]:
+    """Days whose newest ingestion failed: the cursor has passed them, so nothing else would come back to them."""
+    newest: dict[str, dg.DagsterRun] = {}
+    for run in instance.get_runs(dg.RunsFilter(job_name=job_name), limit=FAILED_LOOKED_AT):
+        if WORK_TAG in run.tags:
+            newest.setdefault(run.tags["dagster/partition"], run)
+    requests = []
+    for day, run in newest.items():
+        if run.status is dg.DagsterRunStatus.FAILURE:
+            work = run.tags[WORK_TAG]
+            number = _next_try(instance, work, first_wait)
+            if number is not None:
+                requests.append(_ingestion(work, day, number, f"run {run.run_id[:8]} failed"))
+    return requests
 
 
 def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
@@ -118,14 +170,18 @@ def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Se
         minimum_interval_seconds=30,
         description="Looks for metrics logged to MLflow since the last look; the run it starts tests them for a degradation.",
     )
-    def degradation(annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
+    def degradation(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
         cursor = annotation_ops.ledger.cursor(f"monitor:{project.name}")
         waiting = pending_observations(project, tracking=annotation_ops.tracking, cursor=cursor)
         if not waiting:
             return dg.SensorResult(skip_reason="no metric was logged since the last look")
-        content = content_key("monitor", project.name, cursor or "", str(waiting))[:12]
-        return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"monitor:{content}")], cursor=json.dumps({"waiting": waiting})
-        )
+        work = f"monitor:{project.name}:{content_key('monitor', project.name, cursor or '', str(waiting))[:12]}"
+        number = _next_try(context.instance, work, annotation_ops.settings.retry_after)
+        if number is None:
+            return dg.SensorResult(
+                skip_reason=f"{waiting} metric values wait: a run that reads them is under way, waiting to be tried "
+                "again, or failed too often"
+            )
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{work}:{number}", tags={WORK_TAG: work})])
 
     return degradation

@@ -1,13 +1,14 @@
 """A process is killed before and after every single effect of the loop; running again must end as if nothing had happened."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
-from itertools import count
+from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pytest
 
@@ -17,6 +18,8 @@ from annotation_ops.domain.audit import verify
 from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.records import AssignmentState, BatchState
 from annotation_ops.domain.tables import ANNOTATIONS, GOLD_LABELS
+from annotation_ops.ports.annotation_platform import PlatformAnnotation, TaskSpec
+from annotation_ops.services.dispatch import LEASE_SECONDS
 from annotation_ops.services.publish import write_gold
 from annotation_ops_tests.crash.fuse import Crash, Fuse, Side, fused
 from annotation_ops_tests.fakes.clock import MONDAY_NOON
@@ -39,7 +42,10 @@ MAX_RETRIES = 12
 
 def steps_of(workshop: Workshop, *, owner: str) -> list[tuple[timedelta, Callable[[], object]]]:
     """The loop, each step with the time after the start at which it is due."""
-    gold = lambda: write_gold(workshop.project, FIRST, ledger=workshop.ledger, lake=workshop.lake)  # noqa: E731
+
+    def gold() -> object:
+        return write_gold(workshop.project, FIRST, ledger=workshop.ledger, lake=workshop.lake)
+
     return [
         (timedelta(), workshop.plan),
         (timedelta(minutes=1), lambda: workshop.dispatch(owner=owner)),
@@ -55,38 +61,26 @@ def run(workshop: Workshop, *, owner: str = "run-1", late: timedelta = timedelta
     """All steps from the first one; no step is earlier than what the ledger holds. Transient faults are tried again."""
     for due, step in steps_of(workshop, owner=owner):
         workshop.clock.set(max(MONDAY_NOON + due + late, workshop.ledger.last_recorded_at() or MONDAY_NOON))
-        for attempt in count(1):
-            try:
-                step()
-                break
-            except TransientError:
-                if attempt == MAX_RETRIES:
-                    raise
+        insist(step)
+
+
+def insist(step: Callable[[], object]) -> None:
+    """Tries a step again after a transient fault, as a retried run does."""
+    for _ in range(MAX_RETRIES):
+        with suppress(TransientError):
+            step()
+            return
+    step()
 
 
 def killed(workshop: Workshop, fuse: Fuse) -> Workshop:
     """Runs until the fuse burns (or to the end) and returns the business with fresh objects, as a new process has them."""
-    parts = (workshop.tracking, workshop.trigger)
     doomed = replace(workshop)
     fused(doomed, fuse)
-    try:
+    with suppress(Crash):
         run(doomed)
-    except Crash:
-        pass
     workshop.ledger.close()
-    return restarted(workshop, parts)
-
-
-def restarted(workshop: Workshop, outside: tuple[object, object]) -> Workshop:
-    tracking, trigger = outside
-    fresh = replace(
-        workshop,
-        ledger=ledger_in(workshop.home),
-        lake=DeltaLake(str(workshop.home / "lake")),
-        tracking=tracking,
-        trigger=trigger,
-    )
-    return fresh
+    return replace(workshop, ledger=ledger_in(workshop.home), lake=DeltaLake(str(workshop.home / "lake")))
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ def assert_nothing_lost_or_doubled(workshop: Workshop, samples: int) -> None:
     asked = Counter(assignment.task_key for assignment in workshop.assignments())
     assert asked == Counter({task.task_key: 3 for task in tasks})
     assert {assignment.state for assignment in workshop.assignments()} == {AssignmentState.DONE}
-    shown = workshop.platform.fetch_annotations(workshop.platform_project(), cursor=None, limit=1000).items
+    shown = everything_shown(workshop)
     collected = {a.platform_annotation_id for task in tasks for a in workshop.ledger.annotation_history(task.task_key)}
     assert {item.platform_annotation_id for item in shown} <= collected
     assert len(workshop.annotations()) == 3 * samples
@@ -141,8 +135,12 @@ def assert_nothing_lost_or_doubled(workshop: Workshop, samples: int) -> None:
     assert [workshop.events().count(event) for event in ONCE] == [1] * len(ONCE)
 
 
-def home_in(folder: Path, names: Iterator[int] = count()) -> Path:
-    return folder / f"home-{next(names)}"
+def everything_shown(workshop: Workshop) -> list[PlatformAnnotation]:
+    project, cursor, more, items = workshop.platform_project(), None, True, []
+    while more:
+        page = workshop.platform.fetch_annotations(project, cursor=cursor, limit=1000)
+        items, cursor, more = [*items, *page.items], page.next_cursor, page.more
+    return items
 
 
 @cache
@@ -162,18 +160,19 @@ def crashed_and_repeated(
     folder: Path, at: Sequence[int], sides: Sequence[Side], *, samples: int, misbehave: Misbehaviour = WELL_BEHAVED
 ) -> Workshop:
     """A run killed at the `at[0]`-th effect, the next at the `at[1]`-th, ..., and then one that is left alone."""
-    workshop = Workshop.build(home_in(folder), samples=samples)
+    workshop = Workshop.build(Path(mkdtemp(dir=folder)), samples=samples)
     workshop.staff(misbehave=misbehave)
     for effect, side in zip(at, sides, strict=True):
         workshop = killed(workshop, Fuse(effect, side))
     run(workshop)
+    workshop.staff()
     return workshop
 
 
 def test_the_enumeration_meets_every_kind_of_effect() -> None:
     effects, _, _ = undisturbed(6)
 
-    assert len(effects) == 18
+    assert len(effects) >= 21
     assert set(effects) == {
         "commit", "acquire_lease", "release_lease", "ensure_project", "create_tasks",
         "upsert", "overwrite_partition", "append_once", "log_label_commit", "submit",
@@ -188,5 +187,149 @@ def test_after_a_crash_at_any_effect_running_again_ends_as_if_nothing_had_happen
         workshop = crashed_and_repeated(tmp_path, [at], [side], samples=6)
 
         assert_nothing_lost_or_doubled(workshop, 6)
+        assert outcome(workshop) == expected, f"killed {side} effect {at}, {effects[at - 1]}"
+        workshop.ledger.close()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_another_process_that_takes_over_later_changes_nothing_but_times(tmp_path: Path, side: Side) -> None:
+    effects, _, expected = undisturbed(6)
+
+    for at in range(2, len(effects) + 1, 2):
+        workshop = Workshop.build(Path(mkdtemp(dir=tmp_path)))
+        workshop = killed(workshop, Fuse(at, side))
+        run(workshop, owner="run-2", late=timedelta(seconds=LEASE_SECONDS + 1))
+
+        assert_nothing_lost_or_doubled(workshop, 6)
+        assert outcome(workshop, without=TIMES) == expected, f"killed {side} effect {at}, {effects[at - 1]}"
+        workshop.ledger.close()
+
+
+def test_a_killed_dispatch_keeps_other_runs_out_until_its_lease_ends(tmp_path: Path) -> None:
+    effects, _, _ = undisturbed(6)
+    workshop = killed(Workshop.build(tmp_path / "home"), Fuse(effects.index("create_tasks") + 1, "after"))
+
+    with pytest.raises(TransientError, match="another run is dispatching it"):
+        workshop.dispatch(owner="run-2")
+
+    workshop.clock.advance(seconds=LEASE_SECONDS)
+    report = workshop.dispatch(owner="run-2")
+    assert (report.created, report.adopted, report.healed) == (0, 6, 0)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_platform_that_misbehaves_adds_nothing_to_the_harm_of_a_crash(tmp_path: Path, side: Side) -> None:
+    effects, _, expected = undisturbed(6)
+
+    for at in range(3, len(effects) + 1, 3):
+        rough = replace(ROUGH, seed=at)
+        workshop = crashed_and_repeated(tmp_path, [at], [side], samples=6, misbehave=rough)
+
+        assert_nothing_lost_or_doubled(workshop, 6)
+        assert outcome(workshop, without=TIMES) == expected, f"killed {side} effect {at}, {effects[at - 1]}"
+        workshop.ledger.close()
+
+
+def test_the_rough_platform_is_rough(tmp_path: Path) -> None:
+    """Otherwise the test before this one proves nothing."""
+    workshop = Workshop.build(tmp_path / "home")
+    workshop.staff(misbehave=Misbehaviour(seed=1, lost_reply=1.0))
+    workshop.plan()
+
+    with pytest.raises(TransientError):
+        workshop.dispatch()
+
+    assert workshop.attempt().state is BatchState.PLANNED
+    assert workshop.dispatch().adopted == 6
+
+
+def duplicated(workshop: Workshop) -> None:
+    """A zombie sends every task once more between the intent and the record of this run."""
+    workshop.plan()
+    project = workshop.platform_project()
+    people = {task.task_key: ("ann-01", "ann-05", "ann-09") for task in workshop.tasks()}
+    for task in workshop.tasks():
+        spec = TaskSpec(task.task_key, {"image": task.uri}, people[task.task_key])
+        workshop.platform.create_tasks(project, [spec, spec])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_crash_while_duplicates_are_withdrawn_leaves_one_task_a_sample(tmp_path: Path, side: Side) -> None:
+    counted = Workshop.build(Path(mkdtemp(dir=tmp_path)))
+    duplicated(counted)
+    fuse = Fuse()
+    killed(counted, fuse)
+    withdrawal = fuse.effects.index("withdraw_tasks") + 1
+
+    for at in range(withdrawal - 2, withdrawal + 3):
+        workshop = Workshop.build(Path(mkdtemp(dir=tmp_path)))
+        duplicated(workshop)
+        workshop = killed(workshop, Fuse(at, side))
+        workshop.clock.advance(seconds=1)
+        workshop.dispatch()
+
+        found = workshop.platform.find_tasks(workshop.platform_project(), [task.task_key for task in workshop.tasks()])
+        assert {task.task_key: (task.platform_task_id,) for task in workshop.tasks()} == dict(found)
+        assert verify(workshop.ledger.audit_entries()) is None
+        workshop.ledger.close()
+
+
+def corrected(workshop: Workshop) -> None:
+    """A published batch in which the people of one sample change their minds, collected but not published again."""
+    run(workshop)
+    workshop.work()
+    workshop.relabel(0, "8", "8", "8")
+    workshop.collect()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_crash_in_a_correction_publishes_it_once(tmp_path: Path, side: Side) -> None:
+    counted = Workshop.build(Path(mkdtemp(dir=tmp_path)))
+    corrected(counted)
+    fuse = Fuse()
+    doomed = replace(counted)
+    fused(doomed, fuse)
+    doomed.publish()
+    expected = outcome(counted)
+    assert fuse.effects == ["overwrite_partition", "commit", "append_once", "log_label_commit", "commit"]
+
+    for at in range(1, len(fuse.effects) + 1):
+        workshop = Workshop.build(Path(mkdtemp(dir=tmp_path)))
+        corrected(workshop)
+        doomed = replace(workshop)
+        fused(doomed, Fuse(at, side))
+        with pytest.raises(Crash):
+            doomed.publish()
+        workshop.publish()
+
+        assert outcome(workshop) == expected
+        assert [row["label_revision"] for row in workshop.features() if row["entity_id"] == "s000"] == [1, 2]
+        assert len(workshop.ledger.label_commits("digits")) == 2
+        workshop.ledger.close()
+
+
+@pytest.mark.slow
+def test_two_crashes_in_a_row_lose_and_double_nothing(tmp_path: Path) -> None:
+    effects, expected, _ = undisturbed(6)
+    points = range(1, len(effects) + 1)
+
+    for first, second in product(points, points):
+        sides = (SIDES[first % 2], SIDES[second % 2])
+        workshop = crashed_and_repeated(tmp_path, [first, second], sides, samples=6)
+
+        assert_nothing_lost_or_doubled(workshop, 6)
+        assert outcome(workshop) == expected, f"killed at {first} {sides[0]}, then at {second} {sides[1]}"
+        workshop.ledger.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", SIDES)
+def test_a_batch_of_sixty_survives_a_crash_at_any_effect(tmp_path: Path, side: Side) -> None:
+    effects, expected, _ = undisturbed(60)
+
+    for at in range(1, len(effects) + 1):
+        workshop = crashed_and_repeated(tmp_path, [at], [side], samples=60)
+
+        assert_nothing_lost_or_doubled(workshop, 60)
         assert outcome(workshop) == expected, f"killed {side} effect {at}, {effects[at - 1]}"
         workshop.ledger.close()

@@ -20,7 +20,7 @@ def test_the_digits_project_reads_as_declared():
     assert len(project.workforce.annotators) == 12
     assert len({person.cohort for person in project.workforce.annotators}) == 3
     assert project.contract.slice_fields == ("scanner",)
-    assert project.contract.subject_field == "writer"
+    assert project.contract.subject_field is None
     assert project.contract.owner == "team:form-reading"
     assert project.contract.sla == timedelta(hours=24)
     assert project.sources.raw.start == date(2026, 1, 5)
@@ -86,7 +86,7 @@ PLACES = [
         "schema[0].properties[1].quality[0].arguments.validValues",
     ),
     ("contract.yaml", "[a, b, c]", "[a, 2, c]", "schema[0].properties[1].quality[0].arguments.validValues[1]"),
-    ("contract.yaml", "name: scanner", "name: writer", "schema[0].properties[1].name"),
+    ("contract.yaml", "name: scanner", "name: sheet", "schema[0].properties[1].name"),
     ("contract.yaml", "        logicalType: string\n", "", "schema[0].properties[0].logicalType"),
     ("contract.yaml", "name: sample", "name: smaple", "schema[0].name"),
     ("contract.yaml", "engine: annotation_ops", "engine: soda", "schema[1].quality[0].engine"),

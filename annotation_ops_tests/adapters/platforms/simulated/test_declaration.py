@@ -33,7 +33,6 @@ def test_the_example_projects_declare_exactly_the_people_of_their_workforce(proj
 
     assert set(simulation.people) == {annotator["id"] for annotator in workforce["annotators"]}
     assert simulation.truth.file == Path(f"/data/truth/{project}.jsonl")
-    assert any(person.spammer is not None for person in simulation.people.values())
 
 
 def test_everything_that_can_be_declared_arrives(tmp_path: Path) -> None:
