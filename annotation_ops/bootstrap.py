@@ -52,14 +52,13 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Opens the deployment's parts; the ledger's schema is created or migrated first."""
     from annotation_ops.adapters.media_decoder import ChildDecoder
     from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
-    from annotation_ops.adapters.storage.delta_lake import DeltaLake
     from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
 
     settings.home.mkdir(parents=True, exist_ok=True)
     time = clock or SystemClock()
     ledger = SqlLedger(settings.ledger)
     ledger.initialise()
-    lake = DeltaLake(settings.lake, _storage_options(settings) if settings.lake.startswith("s3://") else None)
+    lake = open_lake(settings.lake, settings)
     _check_lake_once(lake, ledger, settings, now=time.now())
     tracking = MlflowTracking(settings.tracking, artifact_root=_artifact_root(settings))
     decoder = ChildDecoder()
@@ -92,6 +91,13 @@ def _check_lake_once(lake: "DeltaLake", ledger: Ledger, settings: Settings, *, n
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         tx.set_cursor(cursor, now.isoformat())
         tx.audit("lake.checked", settings.lake, {})
+
+
+def open_lake(address: str, settings: Settings) -> "DeltaLake":
+    """The lake at `s3://bucket/prefix` or in a folder."""
+    from annotation_ops.adapters.storage.delta_lake import DeltaLake
+
+    return DeltaLake(address, _storage_options(settings) if address.startswith("s3://") else None)
 
 
 def object_store(address: str, settings: Settings) -> ObjectStore:

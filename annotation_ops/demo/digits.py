@@ -86,7 +86,7 @@ def deliver(
         )
 
 
-def truth_lines(digits: Digits, indices: Sequence[int], *, day: date, store: ObjectStore) -> str:
+def truth_lines(digits: Digits, indices: Sequence[int], *, day: date) -> str:
     """JSON lines for the simulated people: what each delivered image really shows."""
-    rows = ({"uri": store.uri(object_key(day, index)), "label": digits.labels[index]} for index in indices)
+    rows = ({"uri": object_key(day, index), "label": digits.labels[index]} for index in indices)
     return "".join(json.dumps(row) + "\n" for row in rows)

@@ -65,7 +65,7 @@ class Driver:
         self.runs += 1
         if not result.success:
             self.failed.append(result.run_id)
-        self.report(f"{job.name} {request.partition_key or ''} {'ok' if result.success else 'FAILED'}")
+        self.report(f"{job.name:<16} {request.partition_key or '':<24} {_ending(result)}".rstrip())
         return result.success
 
     def _is_fresh(self, request: dg.RunRequest) -> bool:
@@ -75,3 +75,10 @@ class Driver:
         fresh = request.run_key not in self._launched
         self._launched.add(request.run_key)
         return fresh
+
+
+def _ending(result: dg.ExecuteInProcessResult) -> str:
+    if result.success:
+        return "ok"
+    stopped = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+    return f"stopped by the check {', '.join(stopped)}" if stopped else "FAILED, see the run in the Dagster UI"

@@ -1,5 +1,6 @@
 """Sets the demo's stage and runs it: a home with its own project, Dagster instance and stores."""
 
+import io
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,8 @@ def _prepare(home: Path, *, seed: int) -> Settings:
     settings = Settings.from_environment(
         {name: value for name, value in os.environ.items() if name.startswith("ANNOTATION_OPS_") and _embedded(name)}
     )
-    initialise_instance(settings.dagster_home)
+    with redirect_stderr(io.StringIO()):  # Dagster tells of migrations that an empty home does not need
+        initialise_instance(settings.dagster_home)
     return settings
 
 
@@ -105,6 +108,7 @@ def _quiet() -> None:
     """One line a run is the demo's log; Dagster's and MLflow's own go to the UI."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     for name in ("dagster", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL if name == "dagster" else logging.ERROR)
     warnings.simplefilter("ignore")

@@ -95,11 +95,9 @@ class Story:
 
     def _tell_truth(self, *deliveries: tuple[int, ...]) -> None:
         """What the images show, for the simulated people to look at."""
-        store = self.parts.store(self.project)
         days = (FIRST_DELIVERY, SECOND_DELIVERY, BROKEN_DELIVERY)
         lines = [
-            digits.truth_lines(self.world, indices, day=day, store=store)
-            for indices, day in zip(deliveries, days, strict=True)
+            digits.truth_lines(self.world, indices, day=day) for indices, day in zip(deliveries, days, strict=True)
         ]
         path = self.parts.settings.home / "data" / "truth" / "digits.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -156,10 +156,10 @@ class Grader:
 def lines(summary: Mapping[str, Any]) -> list[str]:
     """The summary as a person reads it."""
     labels, random = summary["labels"], summary["against_random"]
-    out = ["", "batch                        tasks  verdict  agreement (95% interval)      state"]
+    out = ["", f"{'batch':<28} tasks  {'verdict':<12}  {'agreement (95% interval)':<28}  state"]
     for row in summary["batches"]:
         interval = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" if row["value"] is not None else "–"
-        out.append(f"{row['batch']:<28} {row['tasks']:>5}  {row['verdict'] or '–':<7}  {interval:<28}  {row['state']}")
+        out.append(f"{row['batch']:<28} {row['tasks']:>5}  {row['verdict'] or '–':<12}  {interval:<28}  {row['state']}")
     out += ["", "model  slice       windows  accuracy first -> last"]
     out += [
         f"{r['model_version']:<6} {r['slice']:<11} {r['windows']:>7}  {r['first']:.3f} -> {r['last']:.3f}"

@@ -3,11 +3,12 @@
 `monitor.yaml` names `train`; the training trigger calls it with a pinned version of the table.
 """
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +18,29 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from annotation_ops.adapters.mlops.function_trigger import TrainingContext
-from annotation_ops.adapters.storage.delta_lake import DeltaLake
+from annotation_ops.bootstrap import object_store, open_lake
 from annotation_ops.demo import digits
 from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops.ports.training_trigger import TrainingReceipt, TrainingRequest
+from annotation_ops.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Matrix = NDArray[np.float64]
+MAX_BYTES = 262_144
+"""As the contract says."""
 
 
 def train(request: TrainingRequest, context: TrainingContext) -> TrainingReceipt:
     """Trains on the seed set and every published label, and registers the model."""
-    lake = DeltaLake(request.features_uri.rpartition("/")[0])
+    settings = Settings.from_environment(os.environ)
+    lake = open_lake(request.features_uri.rpartition("/")[0], settings)
     rows = lake.read(LABEL_FEATURES, partition={"project": request.project}, version=request.features_version)
     newest = newest_labels(rows.to_pylist())
-    world = digits.load(seed=int(os.environ.get("ANNOTATION_OPS_SEED") or 0))
+    world = digits.load(seed=settings.seed)
     seed_x, seed_y = world.pixels[list(world.seed_set)], [world.labels[index] for index in world.seed_set]
-    x = np.vstack([seed_x, *[read_pixels(str(row["source_uri"])) for row in newest]])
+    x = np.vstack([seed_x, *[read_pixels(str(row["source_uri"]), settings) for row in newest]])
     y = [*seed_y, *[str(row["label"]) for row in newest]]
     run_id, version = register(fit(x, y), n_labels=len(y), context=context)
     return TrainingReceipt(request.request_key, run_id, version)
@@ -49,9 +54,11 @@ def newest_labels(rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, obj
     return [newest[entity] for entity in sorted(newest) if not newest[entity]["is_deleted"]]
 
 
-def read_pixels(uri: str) -> Matrix:
-    """The image behind a file URI, shape (64,), 0..1."""
-    with Image.open(Path(unquote(urlsplit(uri).path))) as image:
+def read_pixels(uri: str, settings: Settings) -> Matrix:
+    """The image behind a `file://` or `s3://` URI, shape (64,), 0..1."""
+    folder, _, name = unquote(uri).rpartition("/")
+    body = object_store(folder, settings).read(name, max_bytes=MAX_BYTES)
+    with Image.open(io.BytesIO(body)) as image:
         return np.asarray(image.convert("L"), dtype=np.float64).reshape(-1) / 255.0
 
 
@@ -80,7 +87,8 @@ def register(model: Pipeline, *, n_labels: int, context: TrainingContext) -> tup
     run = client.create_run(experiment_id, run_name="training", tags=dict(context.run_tags))
     with mlflow.start_run(run_id=run.info.run_id):
         mlflow.log_param("n_labels", n_labels)
-        info = mlflow.sklearn.log_model(
-            model, name="model", registered_model_name=context.model, serialization_format="skops", pip_requirements=[]
-        )
-    return run.info.run_id, str(info.registered_model_version)
+        info = mlflow.sklearn.log_model(model, name="model", serialization_format="skops", pip_requirements=[])
+    if not client.search_registered_models(f"name = '{context.model}'"):
+        client.create_registered_model(context.model)
+    version = client.create_model_version(context.model, info.model_uri, run_id=run.info.run_id, model_id=info.model_id)
+    return run.info.run_id, str(version.version)

@@ -269,7 +269,7 @@ class LabelCommit:
     """An immutable, content-addressed set of gold labels."""
 
     commit_id: str
-    """sha256 over the canonical rows, hex."""
+    """sha256 over the attempt, its commit before this one and the canonical rows, hex."""
     project: str
     batch_id: str
     attempt: int

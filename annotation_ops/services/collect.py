@@ -27,6 +27,9 @@ from annotation_ops.ports.annotation_platform import AnnotationPlatform, Platfor
 from annotation_ops.ports.ledger import Ledger, LedgerTransaction
 from annotation_ops.services.dispatch import platform_spec
 
+ONE_LABEL = ("classification", "ordinal")
+"""Task types whose answer is one label of the taxonomy."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectReport:
@@ -68,13 +71,14 @@ def collect(
     while True:
         page = platform.fetch_annotations(project_id, cursor=cursor, limit=platform.limits.max_page_size)
         accepted, refused, skipped = _validate(project, page.items, ledger=ledger, now=now)
+        withdrawn = _state_of_deleted(project, accepted, ledger=ledger)
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             new = tx.add_annotations(accepted)
             for item in refused:
                 quarantined[item.reason_code] += tx.quarantine(item)
             for annotation in accepted:
-                if not annotation.deleted:
-                    tx.set_assignment_state(annotation.task_key, annotation.annotator_id, AssignmentState.DONE)
+                state = withdrawn[annotation.task_key] if annotation.deleted else AssignmentState.DONE
+                tx.set_assignment_state(annotation.task_key, annotation.annotator_id, state)
             for task, person in skipped:
                 tx.set_assignment_state(task, person, AssignmentState.EXPIRED)
             if new:
@@ -130,6 +134,21 @@ def _validate(
     return list(accepted.values()), refused, skipped
 
 
+def _state_of_deleted(
+    project: AnnotationProject, annotations: Sequence[Annotation], *, ledger: Ledger
+) -> dict[str, AssignmentState]:
+    """Task key of a deleted answer -> state of its assignment: waited for again while people work on the attempt."""
+    tasks = ledger.tasks_by_key({annotation.task_key for annotation in annotations if annotation.deleted})
+    waiting = {
+        (attempt.batch_id, attempt.number)
+        for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION})
+    }
+    return {
+        key: AssignmentState.OPEN if (task.batch_id, task.attempt) in waiting else AssignmentState.EXPIRED
+        for key, task in tasks.items()
+    }
+
+
 def _asked(project: AnnotationProject, tasks: Sequence[Task], *, ledger: Ledger) -> set[tuple[str, str]]:
     return {
         (assignment.task_key, assignment.annotator_id)
@@ -149,7 +168,7 @@ def _fault(
     if item.state == "deleted":
         return None
     label = item.value.get("label")
-    if project.contract.task_type == "classification" and label not in project.taxonomy.names:
+    if project.contract.task_type in ONE_LABEL and label not in project.taxonomy.names:
         return (
             "unknown_label",
             f"found label {label!r}, expected one of {', '.join(project.taxonomy.names)} (taxonomy {project.taxonomy.version})",
@@ -251,7 +270,7 @@ def _complete(
             expect={BatchState.IN_ANNOTATION},
             to=BatchState.COMPLETE if answered else BatchState.ESCALATED,
             at=now,
-            reason="" if answered else "the due time passed and nobody answered",
+            reason="" if answered else _unanswered(missing),
         )
         tx.audit(
             "batch.completed" if not missing else "batch.overdue",
@@ -263,3 +282,7 @@ def _complete(
                 "missing_by_person": dict(by_person),
             },
         )
+
+
+def _unanswered(missing: Sequence[Assignment]) -> str:
+    return "the due time passed and nobody answered" if missing else "everybody skipped every task"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from annotation_ops.domain.errors import Conflict, InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import Attempt, BatchState, VerdictRecord, parse_attempt_key
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, BatchState, VerdictRecord, parse_attempt_key
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.judge import verdict_in_force
 
@@ -16,13 +16,16 @@ def override(
 ) -> Attempt:
     """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt; the evidence stays.
 
-    Raises InvalidInput for an empty reason or the system's own name; Conflict in any other state and for an attempt that
+    Raises InvalidInput for an empty reason, the system's own name or another outcome; Conflict in any other state and for an attempt that
     was never judged.
     """
-    if not reason.strip() or not actor.strip():
+    if not reason.strip() or not actor.strip() or actor == SYSTEM_ACTOR:
         raise InvalidInput(
-            "an override needs a person and a reason; pass --reason with a sentence an auditor understands"
+            f"found actor {actor!r} and reason {reason!r}, expected a person and a reason; pass --reason with a sentence "
+            "an auditor understands"
         )
+    if outcome not in SETTLED_BY_PERSON:
+        raise InvalidInput(f"found outcome {outcome!r}, expected {' or '.join(SETTLED_BY_PERSON)}")
     batch_id, number = parse_attempt_key(key)
     attempt = ledger.attempt(project.name, batch_id, number)
     allowed = {BatchState.INSUFFICIENT, BatchState.ESCALATED, BatchState.FAILED}

@@ -7,15 +7,16 @@ correction appends rows with a higher `label_revision`; nothing is overwritten.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from annotation_ops import __version__
-from annotation_ops.domain.errors import Conflict
+from annotation_ops.domain.errors import Conflict, InvalidDocument
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.project.criteria import parse_criteria
 from annotation_ops.domain.quality.consensus import ConsensusLabel
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
@@ -46,42 +47,59 @@ class PublishReport:
     rows_written: int
     """Feature rows appended now; 0 when everything was there."""
     needs_human: int
-    """Ties and labels below the criteria's confidence: not published, waiting for a person."""
+    """Ties, labels below the criteria's confidence and tasks without an answer: not published, waiting for a person."""
     lake_version: int
     tracking_run: str
 
 
 def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: Lake) -> tuple[int, int]:
-    """Writes the consensus of a PASS attempt to gold_labels; returns (labels, of which a person must settle).
+    """Writes the consensus of a PASS attempt to gold_labels; returns (tasks, of which a person must settle).
 
     Writes nothing for an attempt whose verdict in force is not PASS.
     """
     verdict = verdict_in_force(project.name, key, ledger=ledger)
     if verdict is None or verdict.outcome != "PASS":
         return 0, 0
+    project = _as_judged(project, verdict, ledger=ledger)
     batch_id, number = parse_attempt_key(key)
-    tasks = {task.task_key: task for task in ledger.tasks(project.name, batch_id, number)}
-    labels = consensus_of(project, ledger.annotations(project.name, batch_id, number))
-    rows = [
-        {
-            "project": project.name,
-            "batch_id": batch_id,
-            "attempt": number,
-            "sample_id": tasks[label.task_id].sample_id,
-            "digest": tasks[label.task_id].digest,
-            "task_key": label.task_id,
-            "label": label.label,
-            "value": json.dumps({"label": label.label}),
-            "confidence": label.confidence,
-            "n_annotators": label.n_annotators,
-            "method": project.criteria.consensus,
-            "needs_human": needs_human(project, label),
-        }
-        for label in labels
-    ]
+    tasks = ledger.tasks(project.name, batch_id, number)
+    labels = {
+        label.task_id: label for label in consensus_of(project, ledger.annotations(project.name, batch_id, number))
+    }
+    rows = [_gold_row(project, task, labels.get(task.task_key)) for task in tasks]
     table = pa.Table.from_pylist(rows, GOLD_LABELS.schema)
     lake.overwrite_partition(GOLD_LABELS, table, partition={"project": project.name, "batch_id": batch_id})
-    return len(rows), sum(needs_human(project, label) for label in labels)
+    return len(rows), sum(row["needs_human"] for row in rows)
+
+
+def _gold_row(project: AnnotationProject, task: Task, label: ConsensusLabel | None) -> dict[str, Any]:
+    """One task; a task that nobody answered, or nobody could be asked about, waits for a person like a tie."""
+    value = label.label if label is not None else None
+    return {
+        "project": project.name,
+        "batch_id": task.batch_id,
+        "attempt": task.attempt,
+        "sample_id": task.sample_id,
+        "digest": task.digest,
+        "task_key": task.task_key,
+        "label": value,
+        "value": json.dumps({"label": value}),
+        "confidence": label.confidence if label is not None else 0.0,
+        "n_annotators": label.n_annotators if label is not None else 0,
+        "method": project.criteria.consensus,
+        "needs_human": label is None or needs_human(project, label),
+    }
+
+
+def _as_judged(project: AnnotationProject, verdict: VerdictRecord, *, ledger: Ledger) -> AnnotationProject:
+    """The project under the criteria of its verdict: what passed is published as it was judged, whenever that is."""
+    if verdict.criteria == project.versions.criteria:
+        return project
+    version = verdict.criteria.partition("+")[0]
+    parsed = parse_criteria(ledger.document_body(project.name, "criteria", version))
+    if parsed.record is None:
+        raise InvalidDocument(parsed.faults)
+    return replace(project, criteria=parsed.record)
 
 
 def needs_human(project: AnnotationProject, label: ConsensusLabel) -> bool:
@@ -105,10 +123,12 @@ def publish_attempt(
     if verdict is None or verdict.outcome != "PASS":
         found = verdict.outcome if verdict else "no verdict"
         raise Conflict(f"{key}: found {found}, expected PASS; only a batch that passed is published")
+    project = _as_judged(project, verdict, ledger=ledger)
+    commits = ledger.label_commits(project.name)
     _, unsettled = write_gold(project, key, ledger=ledger, lake=lake)
     attempt = ledger.attempt(project.name, batch_id, number)
     labels = _label_rows(project, attempt, verdict, ledger=ledger, lake=lake)
-    commit = _commit(project, attempt, labels, ledger=ledger, now=now)
+    commit = _commit(project, attempt, labels, commits, ledger=ledger, now=now)
     written, revision = _append(project, attempt, labels, commit, ledger=ledger, lake=lake)
     version = lake.version(LABEL_FEATURES) or 0
     table = pa.Table.from_pylist(labels, _COMMIT_SCHEMA)
@@ -216,15 +236,24 @@ def _captured(project: AnnotationProject, samples: set[str], *, lake: Lake) -> M
 
 
 def _commit(
-    project: AnnotationProject, attempt: Attempt, labels: Sequence[Mapping[str, Any]], *, ledger: Ledger, now: datetime
+    project: AnnotationProject,
+    attempt: Attempt,
+    labels: Sequence[Mapping[str, Any]],
+    commits: Sequence[LabelCommit],
+    *,
+    ledger: Ledger,
+    now: datetime,
 ) -> LabelCommit:
-    """Finds or records the label commit of exactly these rows."""
-    canonical = json.dumps(labels, sort_keys=True, default=lambda value: value.isoformat(), separators=(",", ":"))
-    commit_id = hashlib.sha256(canonical.encode()).hexdigest()
-    commits = ledger.label_commits(project.name)
-    for known in commits:
-        if known.commit_id == commit_id:
-            return known
+    """The attempt's newest label commit if it is of exactly these rows, else a new one.
+
+    `commits` are those known before the answers were read: a run that was overtaken then finds its own old commit
+    instead of putting old answers on top of a correction.
+    """
+    earlier = [known for known in commits if (known.batch_id, known.attempt) == (attempt.batch_id, attempt.number)]
+    before = earlier[-2].commit_id if len(earlier) > 1 else ""
+    if earlier and earlier[-1].commit_id == _commit_id(attempt, labels, before=before):
+        return earlier[-1]
+    commit_id = _commit_id(attempt, labels, before=earlier[-1].commit_id if earlier else "")
     commit = LabelCommit(
         commit_id=commit_id,
         project=project.name,
@@ -238,6 +267,13 @@ def _commit(
         tx.add_label_commit(commit)
         tx.audit("labels.committed", attempt.key, {"project": project.name, "commit": commit_id, "labels": len(labels)})
     return commit
+
+
+def _commit_id(attempt: Attempt, labels: Sequence[Mapping[str, Any]], *, before: str) -> str:
+    """The attempt's commit before it is hashed too: a correction that is taken back is a commit of its own."""
+    content = {"attempt": attempt.key, "before": before, "rows": labels}
+    canonical = json.dumps(content, sort_keys=True, default=lambda value: value.isoformat(), separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _append(

@@ -82,7 +82,8 @@ def rank_relabel(
         window=project.monitor.relabel_budget,
         strategy=project.workflow.strategy,
         random_share=project.workflow.random_share,
-        seed=f"{seed}/{project.name}/{incident.incident_id}",
+        # Not the incident id: it names a tracker run, and the same story must pick the same samples.
+        seed=f"{seed}/{project.name}/{incident.opened_at.date().isoformat()}/{','.join(incident.slices)}",
     )
     excluded = _excluded(ledger.batched_samples(project.name))
     ranking = rank_pool(pool.scan, columns=pool.columns, request=request, excluded=excluded)

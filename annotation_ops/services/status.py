@@ -15,6 +15,7 @@ def loop_state(project: AnnotationProject, *, ledger: Ledger) -> LoopState:
     commits = ledger.label_commits(project.name)
     last_trained = train.Trained.from_cursor(trained) if trained else None
     monitor = project.monitor
+    publishing = train.being_published(project.name, ledger=ledger) is not None
     return LoopState(
         project=project.name,
         ranking=Ranking.from_cursor(ranking) if ranking else None,
@@ -24,7 +25,7 @@ def loop_state(project: AnnotationProject, *, ledger: Ledger) -> LoopState:
         max_open_batches=project.workflow.max_open_batches,
         last_recorded_at=ledger.last_recorded_at(),
         last_collected_at=collected_at(project.name, ledger=ledger),
-        last_commit=commits[-1].commit_id if commits else None,
+        last_commit=commits[-1].commit_id if commits and not publishing else None,
         last_trained_commit=last_trained.commit if last_trained else None,
         labels_since_training=sum(
             commit.n_labels for commit in commits[last_trained.n_commits if last_trained else 0 :]

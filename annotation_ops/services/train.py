@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from annotation_ops.domain.errors import NotFound
+from annotation_ops.domain.errors import NotFound, TransientError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import SYSTEM_ACTOR, content_key
+from annotation_ops.domain.records import SYSTEM_ACTOR, BatchState, content_key
 from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
@@ -33,10 +33,27 @@ def cursor_name(project: str) -> str:
     return f"trained:{project}"
 
 
+def being_published(project: str, *, ledger: Ledger) -> str | None:
+    """The first attempt whose label commit is recorded but not (or, after a correction, not again) published.
+
+    A training started meanwhile would read a table without its rows and count them as trained on.
+    """
+    committed = {(commit.batch_id, commit.attempt) for commit in ledger.label_commits(project)}
+    waiting = ledger.attempts(project, states={BatchState.PASSED})
+    return next((attempt.key for attempt in waiting if (attempt.batch_id, attempt.number) in committed), None)
+
+
 def request_training(
     project: AnnotationProject, *, ledger: Ledger, lake: Lake, trigger: TrainingTrigger, lake_uri: str, now: datetime
 ) -> TrainingReceipt:
-    """Starts the training for the newest label commit; the same commit never trains twice."""
+    """Starts the training for the newest label commit; the same commit never trains twice.
+
+    Raises NotFound before the first label commit, TransientError while a batch is being published.
+    """
+    if (unfinished := being_published(project.name, ledger=ledger)) is not None:
+        raise TransientError(
+            f"{unfinished}: its label commit is recorded, its rows are not all in the feature table yet"
+        )
     commits = ledger.label_commits(project.name)
     version = lake.version(LABEL_FEATURES)
     if not commits or version is None:

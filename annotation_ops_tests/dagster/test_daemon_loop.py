@@ -24,6 +24,14 @@ PATIENCE_SECONDS = 180.0
 IMAGES = 80
 
 
+def experienced(here: Deployment) -> Deployment:
+    """With people who know the form: a first batch is rarely rejected, and the time is the machinery's."""
+    here.edit("simulation.yaml", "accuracy_times: 0.75", "accuracy_times: 1.0")
+    here.edit("criteria.yaml", "threshold: 0.85", "threshold: 0.75")
+    here.edit("criteria.yaml", "max_share_below: 0.10", "max_share_below: 0.30")
+    return here
+
+
 def feature_rows(uri: str, options: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """What anyone reads who knows nothing of this project: the Delta table behind the URI."""
     try:
@@ -81,7 +89,7 @@ def check_outcome(here: Deployment, server: DagsterServer, rows: list[dict[str, 
 
 
 def test_images_dropped_into_a_folder_become_feature_rows_and_nobody_touches_anything(tmp_path: Path) -> None:
-    here = deployment(tmp_path / "home", start=datetime.now(UTC).date() - timedelta(days=2))
+    here = experienced(deployment(tmp_path / "home", start=datetime.now(UTC).date() - timedelta(days=2)))
     with dagster_server(here.home, here.environment) as server:
         seconds = drop_and_wait(here, server, f"{here.settings.lake}/label_features")
         settle(server)
@@ -104,6 +112,7 @@ def test_images_dropped_into_a_bucket_become_feature_rows_in_a_bucket(
             ANNOTATION_OPS_S3_ENDPOINT=s3.endpoint,
             **KEYS,
         )
+        experienced(here)
         lake = f"s3://{bucket}/lake/label_features"
         with dagster_server(here.home, here.environment) as server:
             seconds = drop_and_wait(here, server, lake, s3.storage_options)

@@ -17,7 +17,7 @@ class Visit:
     """One person in front of one sample."""
 
     identity: str
-    """The sample's media URI or inline text: what makes it the same sample in another task."""
+    """What makes it the same sample in another task: its key in the truth, else its media URI or inline text."""
     truth: TruthItem | None
     labels: tuple[str, ...]
     session_tasks: int

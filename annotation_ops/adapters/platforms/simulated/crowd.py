@@ -95,11 +95,12 @@ class Crowd:
         )
         finished: list[tuple[int]] = []
         for entry in queue.fetchall():
-            if happens(person.dropout, "dropout", person, entry["identity"], simulation=self._simulation):
+            identity = self._truths.known_as(entry["identity"])
+            if happens(person.dropout, "dropout", person, identity, simulation=self._simulation):
                 finished.append((entry["id"],))
                 continue
             start = max(shift.free_at, entry["assigned_at"])
-            seconds = seconds_needed(person, entry["identity"], simulation=self._simulation)
+            seconds = seconds_needed(person, identity, simulation=self._simulation)
             end = start + self._microseconds(seconds)
             if end > now:
                 break
@@ -129,7 +130,7 @@ class Crowd:
         seconds: float,
     ) -> None:
         visit = Visit(
-            identity=entry["identity"],
+            identity=self._truths.known_as(entry["identity"]),
             truth=self._truths.find(entry["identity"]),
             labels=tuple(json.loads(entry["labels"])),
             session_tasks=session_tasks,

@@ -24,6 +24,10 @@ class TruthBook:
         """The truth of a media URI or an inline text; None when it is not known. Raises NotFound, InvalidDocument."""
         return next((self._items[key] for key in _candidates(identity) if key in self._items), None)
 
+    def known_as(self, identity: str) -> str:
+        """The key under which the truth of a sample stands, so that an answer does not depend on where the media lie."""
+        return next((key for key in _candidates(identity) if key in self._items), identity)
+
     def refresh(self) -> None:
         """Reads the file if it is new. Raises NotFound when it is declared and does not exist; InvalidDocument."""
         if self._truth.file is None:
