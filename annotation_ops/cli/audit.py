@@ -38,7 +38,10 @@ def _ledger_option(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def audit() -> None:
-    """Check the audit chain, or export it as evidence."""
+    """Check the audit chain, or export it as evidence.
+
+    Example: annotation-ops audit verify
+    """
 
 
 @audit.command("verify")

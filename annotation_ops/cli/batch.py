@@ -6,6 +6,8 @@ import json
 import click
 
 from annotation_ops.cli.deployment import deployment, named_project
+from annotation_ops.domain.errors import InvalidInput
+from annotation_ops.domain.records import parse_attempt_key
 from annotation_ops.services.govern import override
 
 
@@ -18,6 +20,10 @@ def batch() -> None:
 
 
 def _decide(key: str, *, project: str, reason: str, actor: str, outcome: str, as_json: bool) -> None:
+    try:
+        parse_attempt_key(key)
+    except ValueError as error:
+        raise InvalidInput(f"BATCH: {error}; `annotation-ops status` lists them") from error
     with deployment() as parts:
         declared = named_project(parts, project)
         attempt = override(

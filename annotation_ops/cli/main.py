@@ -44,11 +44,19 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the CLI; errors raised on purpose become one message on stderr and exit code 2."""
+    """Runs the CLI; errors raised on purpose, and places that cannot be used, become one message on stderr and exit code 2."""
     try:
         cli(prog_name="annotation-ops")
     except AnnotationOpsError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        found = (error.strerror or type(error).__name__).lower()
+        click.echo(
+            f"error: {error.filename}: found {found}, expected a place that can be used. Name another.", err=True
+        )
         sys.exit(2)
 
 

@@ -25,14 +25,11 @@ STAGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     ),
     "dispatch": (("annotation_batches",), "Plans a batch attempt and sends its tasks to people."),
     "judge": (
-        ("annotations", "qa_passed_labels", "label_features"),
-        "Judges a complete batch attempt and publishes it when it passed. The run fails when the batch does.",
-    ),
-    "publish": (("label_features",), "Publishes a batch that passed: after an override, a late correction or a crash."),
-    "review_criteria": (
         ("annotations", "qa_passed_labels"),
-        "Judges past batches under today's criteria beside their recorded verdicts; nothing is overwritten.",
+        "Judges a complete batch attempt; the run turns red when the batch is rejected. Over past attempts: what today's "
+        "criteria would say, beside the recorded verdicts; nothing is overwritten.",
     ),
+    "publish": (("label_features",), "Publishes a batch that passed, or a late correction of one."),
     "train": (("trained_model",), "Starts the declared training on the newest label commit."),
     "monitor": (("model_performance",), "Reads new metrics and opens at most one incident per cause."),
 }

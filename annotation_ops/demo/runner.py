@@ -26,7 +26,10 @@ from annotation_ops.domain.errors import Conflict
 from annotation_ops.settings import Settings
 
 MARKER = "demo.json"
-"""Written first: a home with it holds a demo and may be replaced by the next one."""
+"""Written first: a home with it holds a demo and may be replaced by the next one. A file of that name that no demo wrote does
+not count."""
+
+WRITTEN_BY = "annotation-ops demo"
 
 
 def run(home: Path, *, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -69,14 +72,14 @@ def example_project(name: str) -> Path:
 
 
 def _prepare(home: Path, *, seed: int) -> Settings:
-    if home.exists() and any(home.iterdir()) and not (home / MARKER).exists():
+    if home.exists() and any(home.iterdir()) and not _is_demo(home):
         raise Conflict(
             f"{home}: found files that no demo wrote, expected an empty folder or an earlier demo; name another with --home"
         )
     if home.exists():
         shutil.rmtree(home)
     home.mkdir(parents=True)
-    (home / MARKER).write_text(json.dumps({"seed": seed}) + "\n")
+    (home / MARKER).write_text(json.dumps({"written_by": WRITTEN_BY, "seed": seed}) + "\n")
     shutil.copytree(example_project("digits"), home / "projects" / "digits")
     os.environ.update(
         {
@@ -89,9 +92,16 @@ def _prepare(home: Path, *, seed: int) -> Settings:
     settings = Settings.from_environment(
         {name: value for name, value in os.environ.items() if name.startswith("ANNOTATION_OPS_") and _embedded(name)}
     )
+    settings.dagster_home.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "scaffold" / "dagster.yaml", settings.dagster_home)
     with redirect_stderr(io.StringIO()):  # Dagster tells of migrations that an empty home does not need
         initialise_instance(settings.dagster_home)
     return settings
+
+
+def _is_demo(home: Path) -> bool:
+    marker = home / MARKER
+    return marker.is_file() and f'"written_by": "{WRITTEN_BY}"' in marker.read_text(errors="replace")
 
 
 def _embedded(name: str) -> bool:

@@ -254,6 +254,9 @@ def _commit(
     if earlier and earlier[-1].commit_id == _commit_id(attempt, labels, before=before):
         return earlier[-1]
     commit_id = _commit_id(attempt, labels, before=earlier[-1].commit_id if earlier else "")
+    for known in ledger.label_commits(project.name):
+        if known.commit_id == commit_id:
+            return known
     commit = LabelCommit(
         commit_id=commit_id,
         project=project.name,

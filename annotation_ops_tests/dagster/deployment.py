@@ -74,7 +74,7 @@ class Deployment:
         truth = self.settings.home / "data" / "truth" / "digits.jsonl"
         truth.parent.mkdir(parents=True, exist_ok=True)
         with truth.open("a") as lines:
-            lines.write(digits.truth_lines(world, indices, day=day, store=store))
+            lines.write(digits.truth_lines(world, indices, day=day))
         digits.deliver(world, indices, day=day, store=store, broken_scanner=None)
 
 

@@ -56,7 +56,7 @@ def test_a_batch_that_passes_reaches_the_feature_table_with_its_evidence(loop: L
     assert shown["verdict"] == "PASS"
     assert 0.3 < float(str(shown["krippendorff_alpha_nominal"])) <= 1.0
     assert str(shown["evidence"]).startswith("![agreement](data:image/png;base64,")
-    published = metadata_of(result, "label_features")[BATCH]
+    published = metadata_of(loop.run("publish", BATCH), "label_features")[BATCH]
     assert published["labels"] == len(features(loop)) > 40
     sent = loop.run("dispatch", BATCH)
     assert (metadata_of(sent, "annotation_batches")[BATCH]["tasks_created"], len(features(loop))) == (
@@ -75,11 +75,27 @@ def test_a_rejected_batch_turns_its_run_red_and_reaches_no_table(loop: Loop) -> 
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.check_name, check.blocking) == (False, "batch_passed_qa", True)
     assert check.severity is dg.AssetCheckSeverity.ERROR
-    assert started(result) == ["digits__annotations", "digits__qa_passed_labels"]
     assert features(loop) == []
     assert loop.parts.ledger.attempt("digits", "2026-11-23-active-01", 1).state is BatchState.FAILED
     by_hand = loop.run("publish", BATCH)
     assert not by_hand.success, "the gate is the verdict, not the check"
+    assert features(loop) == []
+
+
+def test_a_run_over_judging_and_publishing_stops_at_the_check_of_a_rejected_batch(loop: Loop) -> None:
+    loop.here.edit("criteria.yaml", "threshold: 0.85", "threshold: 0.999")
+    loop.annotate(BATCH, POOL[:60])
+    names = ("annotations", "qa_passed_labels", "label_features")
+
+    result = loop.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=loop.instance,
+        partition_key=BATCH,
+        asset_selection=[dg.AssetKey(["digits", name]) for name in names],
+        raise_on_error=False,
+    )
+
+    assert not result.success
+    assert started(result) == ["digits__annotations", "digits__qa_passed_labels"]
     assert features(loop) == []
 
 

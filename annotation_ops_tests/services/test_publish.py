@@ -1,11 +1,15 @@
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from annotation_ops.adapters.storage.delta_lake import DeltaLake
 from annotation_ops.domain.errors import Conflict, TransientError
 from annotation_ops.domain.records import BatchState
-from annotation_ops.domain.tables import GOLD_LABELS
+from annotation_ops.domain.tables import GOLD_LABELS, TableSpec
 from annotation_ops.services.publish import write_gold
 from annotation_ops_tests.services.workshop import FIRST, SECOND, Workshop, digits, sample, truth
 
@@ -120,33 +124,37 @@ def test_a_correction_that_is_taken_back_is_a_third_revision(workshop: Workshop)
     assert len({commit.commit_id for commit in workshop.ledger.label_commits("digits")}) == 3
 
 
-class Overtaken(MemoryLake):
-    """A lake whose next write of gold labels takes so long that a correction is collected and published meanwhile."""
+class Overtaken(DeltaLake):
+    """A lake whose first read of the named table takes so long that a correction is collected and published meanwhile."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        super().__init__()
-        self._workshop = workshop
+    def __init__(self, workshop: Workshop, at: str) -> None:
+        super().__init__(str(workshop.home / "lake"))
+        self._workshop, self._at = workshop, at
 
-    def overwrite_partition(self, table: TableSpec, rows: pa.Table, *, partition: Mapping[str, str]) -> None:
-        corrected(self._workshop, "8", "8", "8")
+    def _pause(self, table: TableSpec) -> None:
+        if table.name == self._at:
+            self._at = ""
+            corrected(self._workshop, "8", "8", "8")
 
     def scan(self, table: TableSpec, **asked: Any) -> Iterator[pa.RecordBatch]:
-        return self._workshop.lake.scan(table, **asked)
+        self._pause(table)
+        return super().scan(table, **asked)
 
-    def append_once(self, table: TableSpec, rows: pa.Table, **asked: Any) -> bool:
-        return self._workshop.lake.append_once(table, rows, **asked)
-
-    def version(self, table: TableSpec) -> int | None:
-        return self._workshop.lake.version(table)
+    def overwrite_partition(self, table: TableSpec, rows: pa.Table, *, partition: Mapping[str, str]) -> None:
+        self._pause(table)
+        super().overwrite_partition(table, rows, partition=partition)
 
 
-def test_a_run_that_a_correction_overtook_does_not_bring_old_answers_back(workshop: Workshop) -> None:
+@pytest.mark.parametrize("at", ["gold_labels", "raw_samples"])
+def test_a_run_that_a_correction_overtook_does_not_bring_old_answers_back(workshop: Workshop, at: str) -> None:
+    """Held up before it reads the answers, or between reading them and writing its commit."""
     workshop.complete()
-    overtaken = replace(workshop, lake=Overtaken(workshop))
+    overtaken = replace(workshop, lake=Overtaken(workshop, at))
 
     overtaken.publish()
 
     assert of_first(workshop) == [(1, "0", False), (2, "8", False)]
+    assert len(workshop.ledger.label_commits("digits")) == 2
 
 
 def test_a_late_edit_that_leaves_the_consensus_adds_no_row(workshop: Workshop) -> None:
