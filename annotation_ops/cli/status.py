@@ -8,6 +8,7 @@ import click
 from annotation_ops.cli.deployment import declared_projects, deployment, named_project
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.judge import verdict_in_force
 
 
 @click.command()
@@ -29,7 +30,7 @@ def status(project: str | None, as_json: bool) -> None:
 
 
 def _report(project: AnnotationProject, *, ledger: Ledger) -> dict[str, Any]:
-    verdicts = {(v.batch_id, v.attempt): v.outcome for v in ledger.verdicts(project.name)}
+    in_force = {a.key: verdict_in_force(project.name, a.key, ledger=ledger) for a in ledger.attempts(project.name)}
     reasons: dict[str, int] = {}
     for item in ledger.quarantined(project.name):
         reasons[f"{item.kind}: {item.reason_code}"] = reasons.get(f"{item.kind}: {item.reason_code}", 0) + 1
@@ -39,7 +40,7 @@ def _report(project: AnnotationProject, *, ledger: Ledger) -> dict[str, Any]:
             {
                 "attempt": attempt.key,
                 "state": attempt.state.value,
-                "verdict": verdicts.get((attempt.batch_id, attempt.number)),
+                "verdict": verdict.outcome if (verdict := in_force[attempt.key]) else None,
                 "due_at": attempt.due_at.isoformat() if attempt.due_at else None,
                 "reason": attempt.state_reason,
             }

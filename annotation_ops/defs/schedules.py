@@ -4,6 +4,7 @@ import dagster as dg
 
 from annotation_ops.defs.declared import dagster_name
 from annotation_ops.defs.jobs import AssetJob
+from annotation_ops.defs.partitions import days
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 
 
@@ -16,8 +17,7 @@ def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.Sche
         description="Every night at 00:15 UTC: yesterday, complete, and today's partition opened.",
     )
     def daily_ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-        definition = jobs["ingest"].partitions_def
-        partitions = definition.get_partition_keys(context.scheduled_execution_time) if definition else []
-        return [dg.RunRequest(run_key=day, partition_key=day) for day in partitions[-2:-1]]
+        opened = days(project).get_partition_keys(context.scheduled_execution_time)
+        return [dg.RunRequest(run_key=day, partition_key=day) for day in opened[-2:-1]]
 
     return [daily_ingest]

@@ -43,7 +43,9 @@ def test_accepting_a_rejected_attempt_makes_it_due_for_publishing(shop: Workshop
     assert result.exit_code == 0
     assert result.stdout == f"{FIRST} is passed now, by dana: {REASON}\n"
     assert shop.attempt().state is BatchState.PASSED
-    assert shop.attempt().judged_at is not None
+    shop.clock.set(datetime.now(UTC))
+    shop.publish()
+    assert shop.attempt().state is BatchState.PUBLISHED
 
 
 def test_the_audit_trail_keeps_who_decided_and_why_and_the_judge_s_verdict_stays(shop: Workshop) -> None:
