@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars
 import pytest
-from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from annotation_ops.demo import digits
@@ -35,10 +35,9 @@ def experienced(here: Deployment) -> Deployment:
 def feature_rows(uri: str, options: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """What anyone reads who knows nothing of this project: the Delta table behind the URI."""
     try:
-        table = DeltaTable(uri, storage_options=dict(options or {}))
+        return polars.read_delta(uri, storage_options=dict(options or {})).to_dicts()
     except TableNotFoundError:
         return []
-    return list(table.to_pyarrow_table().to_pylist())
 
 
 def drop_and_wait(here: Deployment, server: DagsterServer, uri: str, options: Mapping[str, str] | None = None) -> float:
