@@ -21,7 +21,7 @@ from annotation_ops.domain.records import (
 Stage = Literal["dispatch", "collect", "judge", "publish", "train"]
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
-"""Two hosts kept by NTP differ by less; the ledger refuses entries further back."""
+"""Two hosts kept by NTP differ by less."""
 
 OPEN_STATES = frozenset(
     {

@@ -203,7 +203,7 @@ def test_the_night_s_schedule_asks_for_the_day_that_ended(loop: Loop) -> None:
         resources={"annotation_ops": loop.parts},
     )
 
-    asked = schedule.evaluate_tick(context).run_requests or []
+    asked = schedule(context)
 
     assert [(request.partition_key, request.run_key) for request in asked] == [("2026-11-22", "2026-11-22")]
 
