@@ -95,10 +95,7 @@ def dagster_server(home: Path, environment: Mapping[str, str]) -> Iterator[Dagst
 
     `environment` is what the deployment adds to the shell's variables. The log is `home/dagster-dev.log`.
     """
-    dagster_home = home / "dagster"
-    dagster_home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "dagster.yaml", dagster_home / "dagster.yaml")
-    initialise_instance(dagster_home)
+    dagster_home = _instance_home(home)
     everything = {**os.environ, **environment, "DAGSTER_HOME": str(dagster_home)}
     everything.pop("PYTHONWARNINGS", None)
     port = _free_port()
@@ -162,5 +159,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The deployment's instance, to read beside the server."""
-    return dg.DagsterInstance.from_config(str(home / "dagster"))
+    """The deployment's instance, to prepare it before the server starts or to read beside it."""
+    return dg.DagsterInstance.from_config(str(_instance_home(home)))
+
+
+def _instance_home(home: Path) -> Path:
+    """DAGSTER_HOME of the deployment, set up with the repository's settings when it is new."""
+    dagster_home = home / "dagster"
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "dagster.yaml", dagster_home / "dagster.yaml")
+    initialise_instance(dagster_home)
+    return dagster_home

@@ -36,7 +36,7 @@ def feature_rows(uri: str, options: Mapping[str, str] | None = None) -> list[dic
     """What anyone reads who knows nothing of this project: the Delta table behind the URI."""
     try:
         return polars.read_delta(uri, storage_options=dict(options or {})).to_dicts()
-    except TableNotFoundError:
+    except (TableNotFoundError, FileNotFoundError):
         return []
 
 

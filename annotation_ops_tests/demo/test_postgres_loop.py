@@ -71,4 +71,4 @@ def test_the_whole_story_runs_on_postgresql(tmp_path: Path, monkeypatch: pytest.
     assert (incident.slices, incident.state) == (("scanner:c",), IncidentState.RESOLVED)
     assert len(entries) > 40
     assert verify(entries) is None
-    assert len(chapters) == 6
+    assert chapters[-1] == "production is measured again"
