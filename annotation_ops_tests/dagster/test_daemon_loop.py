@@ -20,7 +20,7 @@ from annotation_ops_tests.s3 import KEYS, s3_server
 pytestmark = [pytest.mark.slow, *OTHERS_WARNINGS]
 
 SENSORS = ("digits_new_data", "digits_conductor", "digits_degradation")
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 IMAGES = 80
 
 

@@ -1,10 +1,12 @@
 """What Dagster sees of the declared projects."""
 
+import json
 import os
 import pkgutil
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -67,6 +69,43 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     )
 
     assert found.stdout.strip() == "[]"
+
+
+def test_loading_and_serving_the_definitions_warns_of_nothing_beta_or_deprecated() -> None:
+    code = """
+import json, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import annotation_ops.definitions
+    annotation_ops.definitions.defs.get_repository_def()
+print(json.dumps([str(one.message) for one in caught if "Pydantic" not in one.category.__name__]))
+"""
+    environment = {**os.environ, "ANNOTATION_OPS_PROJECTS": str(ROOT / "projects")}
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert json.loads(found.stdout) == []
+
+
+def test_the_gate_is_one_blocking_check() -> None:
+    assets = [asset for asset in mounted("digits").assets or () if isinstance(asset, dg.AssetsDefinition)]
+
+    gates = [(spec.asset_key.path[-1], spec.name, spec.blocking) for asset in assets for spec in asset.check_specs]
+
+    assert gates == [("qa_passed_labels", "batch_passed_qa", True)]
+
+
+def test_each_step_of_the_pipeline_follows_the_one_before() -> None:
+    graph = mounted("digits").resolve_asset_graph()
+    order = [module.__name__.rpartition(".")[2] for module in PIPELINE + AFTER_PUBLISHING]
+
+    parents = {
+        key.path[-1]: {parent.path[-1] for parent in graph.get(key).parent_keys} for key in graph.get_all_asset_keys()
+    }
+
+    assert parents == {order[0]: set(), **{after: {before} for before, after in pairwise(order)}}
 
 
 def test_a_project_with_dots_and_dashes_in_its_name_mounts(tmp_path: Path) -> None:
