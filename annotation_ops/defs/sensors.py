@@ -12,8 +12,8 @@ from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.conductor import Due, decide
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import content_key
+from annotation_ops.services import monitor
 from annotation_ops.services.arrivals import new_objects
-from annotation_ops.services.monitor import pending_observations
 from annotation_ops.services.status import loop_state
 
 WORK_TAG = "annotation_ops/work"
@@ -171,8 +171,8 @@ def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Se
         description="Looks for metrics logged to MLflow since the last look; the run it starts tests them for a degradation.",
     )
     def degradation(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
-        cursor = annotation_ops.ledger.cursor(f"monitor:{project.name}")
-        waiting = pending_observations(project, tracking=annotation_ops.tracking, cursor=cursor)
+        cursor = annotation_ops.ledger.cursor(monitor.cursor_name(project.name))
+        waiting = monitor.pending_observations(project, tracking=annotation_ops.tracking, cursor=cursor)
         if not waiting:
             return dg.SensorResult(skip_reason="no metric was logged since the last look")
         work = f"monitor:{project.name}:{content_key('monitor', project.name, cursor or '', str(waiting))[:12]}"

@@ -22,6 +22,7 @@ from annotation_ops.domain.records import (
     parse_attempt_key,
 )
 from annotation_ops.domain.tables import RAW_SAMPLES
+from annotation_ops.domain.workforce import sla
 from annotation_ops.domain.workforce.routing import RoutableTask, RoutingPlan, route
 from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
 from annotation_ops.ports.lake import Lake
@@ -97,7 +98,7 @@ def dispatch_attempt(
                 tx.audit("batch.escalated", key, {"project": project.name, "why": "unroutable"})
             return _report(project, key, ledger=ledger)
         project_id = platform.ensure_project(platform_spec(project))
-        due_at = now + project.contract.sla
+        due_at = sla.due_at(now, contract=project.contract)
         created, adopted = _create(
             project, tasks, key, project_id, ledger=ledger, platform=platform, due_at=due_at, now=now
         )
@@ -135,7 +136,7 @@ def _route(
         load=ledger.open_assignments(project.name),
         history=_history(project, batch_id, ledger=ledger),
     )
-    due_at = now + project.contract.sla
+    due_at = sla.due_at(now, contract=project.contract)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         tx.add_assignments(
             [
