@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.quality.consensus import ConsensusLabel, consensus
+from annotation_ops.domain.quality.consensus.weighted_vote import ConsensusLabel, consensus
 from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.quality.verdict import Verdict, judge
+from annotation_ops.domain.quality.verdict.judge import Verdict, judge
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,

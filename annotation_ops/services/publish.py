@@ -17,7 +17,7 @@ from annotation_ops import __version__
 from annotation_ops.domain.errors import Conflict, InvalidDocument
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import parse_criteria
-from annotation_ops.domain.quality.consensus import ConsensusLabel
+from annotation_ops.domain.quality.consensus.weighted_vote import ConsensusLabel
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Attempt,

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.project.taxonomy import Taxonomy
-from annotation_ops.domain.quality.agreement import DRAWS, AgreementReport, ClassAgreement, agreement
-from annotation_ops.domain.quality.coefficients import NOMINAL, ORDINAL
-from annotation_ops.domain.quality.gates import (
+from annotation_ops.domain.quality.agreement.categorical import DRAWS, AgreementReport, ClassAgreement, agreement
+from annotation_ops.domain.quality.agreement.coefficients import NOMINAL, ORDINAL
+from annotation_ops.domain.quality.agreement.people import AnnotatorAgreement
+from annotation_ops.domain.quality.judgements import Judgements
+from annotation_ops.domain.quality.statistic import Statistic, documents, rounded
+from annotation_ops.domain.quality.verdict.gates import (
     Finding,
     Outcome,
     Reason,
@@ -17,9 +20,6 @@ from annotation_ops.domain.quality.gates import (
     share_below,
     worst,
 )
-from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.quality.people import AnnotatorAgreement
-from annotation_ops.domain.quality.statistic import Statistic, documents, rounded
 from annotation_ops.domain.records import JsonObject
 
 IMBALANCED = 0.6

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.coefficients import (
+from annotation_ops.domain.quality.agreement.coefficients import (
     NOMINAL,
     ONE_PAIR,
     ORDINAL,
@@ -15,14 +15,14 @@ from annotation_ops.domain.quality.coefficients import (
     class_agreement,
     prevalence_index,
 )
-from annotation_ops.domain.quality.judgements import FloatArray, Judgements
-from annotation_ops.domain.quality.patterns import Patterns, drawn_weights, patterns_of, with_prior
-from annotation_ops.domain.quality.people import (
+from annotation_ops.domain.quality.agreement.patterns import Patterns, drawn_weights, patterns_of, with_prior
+from annotation_ops.domain.quality.agreement.people import (
     AnnotatorAgreement,
     PairAgreement,
     annotator_agreements,
     pair_agreements,
 )
+from annotation_ops.domain.quality.judgements import FloatArray, Judgements
 from annotation_ops.domain.quality.statistic import Statistic, documents, rounded, undefined, with_draws
 from annotation_ops.domain.records import JsonObject
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from annotation_ops.domain.quality.agreement.patterns import Patterns
 from annotation_ops.domain.quality.judgements import FloatArray
-from annotation_ops.domain.quality.patterns import Patterns
 
 Coefficient = Callable[[Patterns, FloatArray], FloatArray]
 

@@ -15,7 +15,7 @@ from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.agreement import AgreementReport, agreement
+from annotation_ops.domain.quality.agreement.categorical import AgreementReport, agreement
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops_tests.domain.quality.crowds import KRIPPENDORFF, crowd, of_grid, of_table
 

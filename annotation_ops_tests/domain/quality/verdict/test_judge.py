@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.project.taxonomy import Label, Taxonomy
-from annotation_ops.domain.quality.gates import FEW_POSITIVES, Outcome
 from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.quality.verdict import Verdict, judge
+from annotation_ops.domain.quality.verdict.gates import FEW_POSITIVES, Outcome
+from annotation_ops.domain.quality.verdict.judge import Verdict, judge
 from annotation_ops_tests.domain.quality.crowds import crowd, of_table
 
 CRITERIA = Criteria(

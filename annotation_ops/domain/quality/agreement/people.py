@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annotation_ops.domain.quality.coefficients import NO_CHANCE_LEFT
+from annotation_ops.domain.quality.agreement.coefficients import NO_CHANCE_LEFT
 from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
 from annotation_ops.domain.quality.statistic import Statistic, jeffreys, undefined
 from annotation_ops.domain.records import JsonObject

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation_ops.domain.quality.consensus import (
+from annotation_ops.domain.quality.consensus.weighted_vote import (
     MAX_ACCURACY,
     ConsensusLabel,
     annotator_accuracy,
