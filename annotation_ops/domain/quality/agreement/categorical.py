@@ -1,7 +1,6 @@
 """Every agreement statistic that applies to categorical judgements, with intervals."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,84 +14,12 @@ from annotation_ops.domain.quality.agreement.coefficients import (
     class_agreement,
     prevalence_index,
 )
-from annotation_ops.domain.quality.agreement.patterns import Patterns, drawn_weights, patterns_of, with_prior
-from annotation_ops.domain.quality.agreement.people import (
-    AnnotatorAgreement,
-    PairAgreement,
-    annotator_agreements,
-    pair_agreements,
-)
+from annotation_ops.domain.quality.agreement.intervals import drawn_weights, with_prior
+from annotation_ops.domain.quality.agreement.patterns import Patterns, patterns_of
+from annotation_ops.domain.quality.agreement.people import annotator_agreements, pair_agreements, task_agreement
+from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport, ClassAgreement
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements
-from annotation_ops.domain.quality.statistic import Statistic, documents, rounded, undefined, with_draws
-from annotation_ops.domain.records import JsonObject
-
-DRAWS = 2000
-"""Draws per interval: the standard error of a 95% bound is then 0.06 of the posterior's standard deviation."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassAgreement:
-    """How often another annotator gives the class too, where one did."""
-
-    label: str
-    n_judgements: int
-    """Judgements naming the class, on overlapping tasks."""
-    agreement: Statistic
-
-    def document(self) -> JsonObject:
-        return {"label": self.label, "n_judgements": self.n_judgements, "agreement": self.agreement.document()}
-
-
-@dataclass(frozen=True, slots=True)
-class AgreementReport:
-    task_type: str
-    """`classification`, or `ordinal` when the order of the categories was used."""
-    n_tasks: int
-    n_overlap_tasks: int
-    """Tasks with two judgements or more: all that agreement can rest on."""
-    n_annotators: int
-    n_judgements: int
-    statistics: Mapping[str, Statistic]
-    """By the names of docs/interface.md."""
-    prevalence_index: float | None
-    """0 = categories equally frequent, 1 = one category only; None without judgements."""
-    bias_index: float | None
-    """Half the summed difference of two annotators' category shares; None unless exactly two share tasks."""
-    classes: tuple[ClassAgreement, ...]
-    pairs: tuple[PairAgreement, ...]
-    annotators: tuple[AnnotatorAgreement, ...]
-    draws: Mapping[str, FloatArray] = field(compare=False, repr=False)
-    """Posterior draws of every defined statistic, (n_draws,)."""
-    class_draws: Mapping[str, FloatArray] = field(compare=False, repr=False)
-    """Posterior draws of every defined class agreement, (n_draws,)."""
-
-    def probability_at_least(self, name: str, threshold: float) -> float | None:
-        """Posterior probability that a statistic reaches the threshold; None where it is undefined."""
-        return share_at_least(self.draws.get(name), threshold)
-
-    def class_probability_at_least(self, label: str, threshold: float) -> float | None:
-        """The same for the agreement on one class."""
-        return share_at_least(self.class_draws.get(label), threshold)
-
-    def document(self) -> JsonObject:
-        """The agreement JSON of docs/interface.md; floats rounded, never NaN."""
-        return {
-            "task_type": self.task_type,
-            "n_tasks": self.n_tasks,
-            "n_overlap_tasks": self.n_overlap_tasks,
-            "n_annotators": self.n_annotators,
-            "n_judgements": self.n_judgements,
-            "statistics": documents(self.statistics.items()),
-            "prevalence_index": rounded(self.prevalence_index),
-            "bias_index": rounded(self.bias_index),
-            "classes": [item.document() for item in self.classes],
-            "pairs": [item.document() for item in self.pairs],
-            "annotators": [item.document() for item in self.annotators],
-        }
-
-
-def share_at_least(draws: FloatArray | None, threshold: float) -> float | None:
-    return None if draws is None else float(np.mean(draws >= threshold))
+from annotation_ops.domain.quality.statistic import Statistic, undefined, with_draws
 
 
 def agreement(
@@ -126,6 +53,8 @@ def agreement(
         prevalence_index=_observed(prevalence_index, patterns) if judgements.tasks else None,
         bias_index=_observed(bias_index, patterns) if patterns.cells is not None else None,
         classes=classes,
+        tasks=judgements.tasks,
+        task_agreement=task_agreement(judgements),
         pairs=pair_agreements(judgements, confidence=confidence),
         annotators=annotator_agreements(judgements, confidence=confidence),
         draws={name: drawn[name] for name, statistic in statistics.items() if statistic.value is not None},

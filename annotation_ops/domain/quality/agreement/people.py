@@ -1,47 +1,11 @@
 """Agreement of each two annotators, and of each annotator with everybody else."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from annotation_ops.domain.quality.agreement.coefficients import NO_CHANCE_LEFT
+from annotation_ops.domain.quality.agreement.report import AnnotatorAgreement, PairAgreement
 from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
 from annotation_ops.domain.quality.statistic import Statistic, jeffreys, undefined
-from annotation_ops.domain.records import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class PairAgreement:
-    """Two annotators on the tasks they share; only pairs that share a task exist."""
-
-    annotators: tuple[str, str]
-    percent_agreement: Statistic
-    cohen_kappa: Statistic
-    """Its interval is that of the percent agreement, mapped at the observed chance agreement (as Cohen 1960 does)."""
-
-    def document(self) -> JsonObject:
-        return {
-            "annotators": list(self.annotators),
-            "percent_agreement": self.percent_agreement.document(),
-            "cohen_kappa": self.cohen_kappa.document(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotatorAgreement:
-    """One annotator against all others on the same tasks, own judgement left out."""
-
-    annotator_id: str
-    n_judgements: int
-    agreement: Statistic
-    """Mean over tasks of the share of the others who gave the same label."""
-
-    def document(self) -> JsonObject:
-        return {
-            "annotator_id": self.annotator_id,
-            "n_judgements": self.n_judgements,
-            "agreement": self.agreement.document(),
-        }
 
 
 def pair_agreements(judgements: Judgements, *, confidence: float) -> tuple[PairAgreement, ...]:
@@ -59,7 +23,8 @@ def pair_agreements(judgements: Judgements, *, confidence: float) -> tuple[PairA
     for at, pair in enumerate(pairs.tolist()):
         names = judgements.annotators[pair // people], judgements.annotators[pair % people]
         share = Statistic(float(agreeing[at] / n[at]), None, float(low[at]), float(high[at]), int(n[at]))
-        found.append(PairAgreement(names, share, _kappa(share, float(chance[at]))))
+        kappa = _kappa(share, float(chance[at]))
+        found.append(PairAgreement(names, {"percent_agreement": share, "cohen_kappa": kappa}))
     return tuple(found)
 
 
@@ -100,3 +65,13 @@ def annotator_agreements(judgements: Judgements, *, confidence: float) -> tuple[
         )
         for at, name in enumerate(judgements.annotators)
     )
+
+
+def task_agreement(judgements: Judgements) -> FloatArray:
+    """Share of annotator pairs that agree on each task, (n_tasks,); NaN for tasks with one judgement."""
+    counts = judgements.counts()
+    size = counts.sum(axis=1)
+    pairs = size * (size - 1.0)
+    share: FloatArray = np.full(len(size), np.nan)
+    np.divide((counts**2).sum(axis=1) - size, pairs, out=share, where=pairs > 0)
+    return share

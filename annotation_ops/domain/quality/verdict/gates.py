@@ -6,7 +6,8 @@ from enum import StrEnum
 import numpy as np
 
 from annotation_ops.domain.project.criteria import Criteria
-from annotation_ops.domain.quality.judgements import FloatArray, Judgements
+from annotation_ops.domain.quality.agreement.report import AgreementReport
+from annotation_ops.domain.quality.judgements import FloatArray
 from annotation_ops.domain.quality.statistic import ROUNDING, Statistic, undefined, with_draws
 
 FEW_POSITIVES = 10.0
@@ -66,31 +67,21 @@ def decide_class(
     return outcome
 
 
-def task_agreement(judgements: Judgements) -> FloatArray:
-    """Share of annotator pairs that agree on each task, (n_tasks,); NaN for tasks with one judgement."""
-    counts = judgements.counts()
-    size = counts.sum(axis=1)
-    pairs = size * (size - 1.0)
-    share: FloatArray = np.full(len(size), np.nan)
-    np.divide((counts**2).sum(axis=1) - size, pairs, out=share, where=pairs > 0)
-    return share
-
-
 def share_below(
-    judgements: Judgements, *, criteria: Criteria, seed: int, draws: int
+    report: AgreementReport, *, criteria: Criteria, seed: int, draws: int
 ) -> tuple[Statistic, FloatArray, tuple[str, ...]]:
     """Share of tasks whose agreement is below `task_threshold`, its draws, and the ids of those tasks.
 
     The interval is about the tasks of this batch that have one judgement only (beta-binomial, Jeffreys prior): when all
     tasks have two or more, the share is known and low = value = high.
     """
-    share = task_agreement(judgements)
+    share = report.task_agreement
     known = np.isfinite(share)
     below = known & (share < criteria.task_threshold)
-    tasks = tuple(judgements.tasks[at] for at in np.flatnonzero(below))
+    tasks = tuple(report.tasks[at] for at in np.flatnonzero(below))
     n, bad, unknown = int(known.sum()), int(below.sum()), int((~known).sum())
     if n == 0:
-        return undefined("no_overlap" if judgements.tasks else "no_judgements", n=0), np.empty(0), tasks
+        return undefined("no_overlap" if report.tasks else "no_judgements", n=0), np.empty(0), tasks
     generator = np.random.default_rng(seed)
     rate = generator.beta(bad + 0.5, n - bad + 0.5, size=draws)
     drawn = (bad + generator.binomial(unknown, rate)) / (n + unknown)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.project.taxonomy import Taxonomy
-from annotation_ops.domain.quality.agreement.categorical import DRAWS, AgreementReport, ClassAgreement, agreement
+from annotation_ops.domain.quality.agreement.categorical import agreement
 from annotation_ops.domain.quality.agreement.coefficients import NOMINAL, ORDINAL
-from annotation_ops.domain.quality.agreement.people import AnnotatorAgreement
+from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport, AnnotatorAgreement, ClassAgreement
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.statistic import Statistic, documents, rounded
 from annotation_ops.domain.quality.verdict.gates import (
@@ -99,7 +99,7 @@ def judge(
     """
     _check(judgements, criteria, taxonomy)
     report = agreement(judgements, confidence=criteria.confidence, seed=seed, ordered=taxonomy.ordered)
-    share, share_draws, below = share_below(judgements, criteria=criteria, seed=seed, draws=DRAWS)
+    share, share_draws, below = share_below(report, criteria=criteria, seed=seed, draws=DRAWS)
     draft = Verdict(
         outcome=Outcome.INSUFFICIENT,
         reasons=(_too_few(report, criteria),),

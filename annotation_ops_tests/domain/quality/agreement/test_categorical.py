@@ -15,7 +15,8 @@ from statsmodels.stats.inter_rater import cohens_kappa as statsmodels_kappa
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.agreement.categorical import AgreementReport, agreement
+from annotation_ops.domain.quality.agreement.categorical import agreement
+from annotation_ops.domain.quality.agreement.report import AgreementReport
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops_tests.domain.quality.crowds import KRIPPENDORFF, crowd, of_grid, of_table
 
@@ -324,12 +325,12 @@ def test_each_annotator_is_measured_against_the_others_only() -> None:
     report = agreement(of_grid(grid, categories="01"), seed=1, draws=10)
 
     assert [item.agreement.value for item in report.annotators] == pytest.approx([0.75, 0.75, 0.5])
-    assert [(item.annotators, item.percent_agreement.value) for item in report.pairs] == [
+    assert [(item.annotators, item.statistics["percent_agreement"].value) for item in report.pairs] == [
         (("a0", "a1"), 1.0),
         (("a0", "a2"), 0.5),
         (("a1", "a2"), 0.5),
     ]
-    assert report.pairs[1].cohen_kappa.value == pytest.approx(0.0)
+    assert report.pairs[1].statistics["cohen_kappa"].value == pytest.approx(0.0)
 
 
 def test_an_annotator_without_shared_tasks_is_listed_without_a_number() -> None:
