@@ -12,11 +12,16 @@ from annotation_ops import __version__
 from annotation_ops.domain.errors import AnnotationOpsError
 
 COMMANDS = {
+    "agreement": "annotation_ops.cli.agreement:agreement",
     "audit": "annotation_ops.cli.audit:audit",
     "batch": "annotation_ops.cli.batch:batch",
+    "consensus": "annotation_ops.cli.consensus:consensus",
     "demo": "annotation_ops.cli.demo:demo",
     "init": "annotation_ops.cli.init:init",
+    "judge": "annotation_ops.cli.judge:judge",
+    "plan": "annotation_ops.cli.plan:plan",
     "rank": "annotation_ops.cli.rank:rank",
+    "report": "annotation_ops.cli.report:report",
     "status": "annotation_ops.cli.status:status",
     "validate": "annotation_ops.cli.validate:validate",
 }

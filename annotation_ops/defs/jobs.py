@@ -11,8 +11,10 @@ import dagster as dg
 
 from annotation_ops.bootstrap import Parts
 from annotation_ops.defs.declared import dagster_name, key
+from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.services.collect import collect
+from annotation_ops.services.overlap import top_up_attempt
 
 AssetJob: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
 
@@ -49,6 +51,7 @@ def build(project: AnnotationProject) -> dict[str, AssetJob]:
         if project.monitor is not None or stage not in {"train", "monitor"}
     }
     jobs["collect"] = _collect_job(project)
+    jobs["top_up"] = _top_up_job(project)
     return jobs
 
 
@@ -58,6 +61,7 @@ def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
         report = collect(
             project,
             ledger=annotation_ops.ledger,
+            lake=annotation_ops.lake,
             platform=annotation_ops.platform(project),
             now=annotation_ops.clock.now(),
         )
@@ -76,3 +80,29 @@ def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
         collect_annotations()
 
     return collect_job
+
+
+def _top_up_job(project: AnnotationProject) -> dg.JobDefinition:
+    @dg.op(name=dagster_name(project, "top_up_overlap"), out=dg.Out(dg.Nothing))
+    def top_up_overlap(context: dg.OpExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
+        report = top_up_attempt(
+            project,
+            context.partition_key,
+            ledger=annotation_ops.ledger,
+            lake=annotation_ops.lake,
+            platform=annotation_ops.platform(project),
+            now=annotation_ops.clock.now(),
+        )
+        context.log.info(f"{report.key}: {report.judgements} further judgements asked for, now {report.state.value}")
+
+    @dg.job(
+        name=dagster_name(project, "top_up"),
+        description="Asks for the further judgements that an unsettled verdict ordered.",
+        executor_def=IN_PROCESS,
+        partitions_def=batches(project),
+        tags={"annotation_ops/project": project.name, "annotation_ops/stage": "top_up"},
+    )
+    def top_up_job() -> None:
+        top_up_overlap()
+
+    return top_up_job

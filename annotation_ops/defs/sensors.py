@@ -14,6 +14,7 @@ from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import content_key
 from annotation_ops.services import monitor
 from annotation_ops.services.arrivals import new_objects
+from annotation_ops.services.spot_audit import due_milestone
 from annotation_ops.services.status import loop_state
 
 WORK_TAG = "annotation_ops/work"
@@ -42,18 +43,22 @@ UNFINISHED = [
 
 def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.SensorDefinition]:
     sensors = [_new_data(project, jobs), _conductor(project, jobs)]
-    return [*sensors, _degradation(project, jobs)] if project.monitor is not None else sensors
+    if project.monitor is None:
+        return sensors
+    sensors.append(_degradation(project, jobs))
+    audit = project.criteria.audit
+    return [*sensors, _milestone(project, jobs)] if audit is not None and audit.milestones else sensors
 
 
 def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
-    stages = [name for name in ("dispatch", "collect", "judge", "publish", "train") if name in jobs]
+    stages = [name for name in ("dispatch", "collect", "judge", "top_up", "publish", "train") if name in jobs]
 
     @dg.sensor(
         name=dagster_name(project, "conductor"),
         jobs=[jobs[name] for name in stages],
         minimum_interval_seconds=10,
-        description="Turns what is due into runs: planned -> dispatch, complete -> judge, failed -> the next attempt, "
-        "passed -> publish, new labels -> train.",
+        description="Turns what is due into runs: planned -> dispatch, complete -> judge, not settled -> top up, "
+        "failed -> the next attempt, to be audited -> its audit, passed -> publish, new labels -> train.",
     )
     def conductor(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
         state = loop_state(project, ledger=annotation_ops.ledger)
@@ -185,3 +190,25 @@ def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Se
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{work}:{number}", tags={WORK_TAG: work})])
 
     return degradation
+
+
+def _milestone(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=dagster_name(project, "milestone"),
+        job=jobs["dispatch"],
+        minimum_interval_seconds=60,
+        description="Looks for a new model version and has the published labels it stands on audited.",
+    )
+    def milestone(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
+        key = due_milestone(project, ledger=annotation_ops.ledger, tracking=annotation_ops.tracking)
+        if key is None:
+            return dg.SensorResult(skip_reason="no model version whose labels are not audited yet")
+        due = Due("dispatch", key, f"dispatch:{key}", "a new model version: all published labels are audited")
+        request = _request(context.instance, project, due, annotation_ops.settings.retry_after)
+        if request is None:
+            return dg.SensorResult(skip_reason=f"{key}: running, waiting to be tried again, or failed too often")
+        known = context.instance.get_dynamic_partitions(batches(project).name or "")
+        additions = [batches(project).build_add_request([key])] if key not in known else []
+        return dg.SensorResult(run_requests=[request], dynamic_partitions_requests=additions)
+
+    return milestone

@@ -13,7 +13,8 @@ from annotation_ops.demo.driver import Driver
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import BatchState, parse_attempt_key
 from annotation_ops.domain.tables import LABEL_FEATURES, MODEL_PERFORMANCE
-from annotation_ops.services.judge import consensus_of, false_judgements, verdict_in_force
+from annotation_ops.services.judge import false_judgements, verdict_in_force
+from annotation_ops.services.judgements import consensus_of
 
 RANDOM_SEEDS = 5
 RANDOM_STEP = 20
@@ -83,7 +84,7 @@ class Grader:
             tasks = ledger.tasks(name, *parse_attempt_key(key))
             annotations = ledger.annotations(name, *parse_attempt_key(key))
             truth = {task.task_key: self._truth({"source_uri": task.uri}) for task in tasks}
-            right = [label for label in consensus_of(self.project, annotations) if label.label == truth[label.task_id]]
+            right = [a for a in consensus_of(self.project, annotations) if a.value == {"label": truth[a.task_id]}]
             caught += false_judgements(tasks, annotations, right)
         return caught
 

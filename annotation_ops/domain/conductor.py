@@ -7,18 +7,20 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from annotation_ops.domain.records import (
+    WITH_LABELS,
     Attempt,
     BatchPurpose,
     BatchState,
     Incident,
     IncidentState,
     attempt_key,
+    audit_batch_id,
     batch_id,
     content_key,
     parse_batch_id,
 )
 
-Stage = Literal["dispatch", "collect", "judge", "publish", "train"]
+Stage = Literal["dispatch", "collect", "judge", "top_up", "publish", "train"]
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """Two hosts kept by NTP differ by less."""
@@ -31,6 +33,7 @@ OPEN_STATES = frozenset(
         BatchState.FAILED,
         BatchState.PASSED,
         BatchState.INSUFFICIENT,
+        BatchState.IN_AUDIT,
         BatchState.ESCALATED,
     }
 )
@@ -91,7 +94,8 @@ class Decision:
 
 
 def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Decision:
-    """What is due: planned -> dispatch, complete -> judge, failed -> the next attempt, passed -> publish, labels -> train.
+    """What is due: planned -> dispatch, complete -> judge, not settled -> top up, failed -> the next attempt, to be audited -> its
+    audit, passed -> publish, labels -> train.
 
     Work in people's hands is collected every `collect_every`. A clock that went back decides nothing.
     """
@@ -123,6 +127,7 @@ def relabel_batch_id(incident: Incident, incidents: Sequence[Incident]) -> str:
 def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Due]:
     due: list[Due] = []
     in_hands = 0
+    known = {attempt.key for attempt in state.attempts}
     for attempt in state.attempts:
         match attempt.state:
             case BatchState.PLANNED:
@@ -130,7 +135,7 @@ def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Du
             case BatchState.IN_ANNOTATION:
                 in_hands += 1
             case BatchState.COMPLETE:
-                due.append(_due(state, "judge", attempt.key, "every annotation is in"))
+                due.append(_due(state, "judge", attempt.key, "every annotation is in", _stamp(attempt.completed_at)))
             case BatchState.FAILED:
                 following = attempt_key(attempt.batch_id, attempt.number + 1)
                 due.append(
@@ -141,6 +146,18 @@ def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Du
                         f"attempt {attempt.number} was rejected: the whole batch goes back",
                     )
                 )
+            case BatchState.INSUFFICIENT:
+                more = _due(
+                    state,
+                    "top_up",
+                    attempt.key,
+                    "the verdict is not settled: overlap is topped up",
+                    _stamp(attempt.judged_at),
+                )
+                due.append(more)
+            case BatchState.IN_AUDIT if attempt_key(audit_batch_id(attempt.key), 1) not in known:
+                audit = attempt_key(audit_batch_id(attempt.key), 1)
+                due.append(_due(state, "dispatch", audit, f"{attempt.key} passed: its labels are audited"))
             case BatchState.PASSED:
                 due.append(_due(state, "publish", attempt.key, "passed, not published yet", _stamp(attempt.judged_at)))
             case _:
@@ -200,7 +217,11 @@ def _training(state: LoopState) -> list[Due]:
 
 
 def _open(state: LoopState) -> set[str]:
-    return {attempt.batch_id for attempt in state.attempts if attempt.state in OPEN_STATES}
+    return {
+        attempt.batch_id
+        for attempt in state.attempts
+        if attempt.state in OPEN_STATES and parse_batch_id(attempt.batch_id)[1] in WITH_LABELS
+    }
 
 
 def _idle(state: LoopState) -> str:

@@ -37,13 +37,17 @@ class BatchState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     INSUFFICIENT = "insufficient"
-    """The evidence does not settle the verdict; a person decides (or overlap is topped up)."""
+    """The evidence does not settle the verdict; overlap is topped up while the workflow allows it."""
+    IN_AUDIT = "in_audit"
+    """The judgements passed; the verdict waits for the spot audit that the criteria ask for."""
     REQUEUED = "requeued"
     """FAILED, and the next attempt exists."""
     PUBLISHED = "published"
     """PASSED, and its gold labels are in the feature table."""
     ESCALATED = "escalated"
-    """A person must act: the attempt limit is reached, nobody is left to ask, or the due time has passed."""
+    """A person must act: the attempt or top-up limit is reached, nobody is left to ask, or the due time has passed."""
+    SETTLED = "settled"
+    """An audit or a calibration whose result is recorded; nothing is published from it."""
 
 
 class BatchPurpose(StrEnum):
@@ -53,6 +57,14 @@ class BatchPurpose(StrEnum):
     """The day's ranking: uncertain samples, or the k-means cold start while no model exists."""
     RELABEL = "relabel"
     """Samples of the slices an incident names."""
+    AUDIT = "audit"
+    """A spot audit: seniors judge a stratified draw of labels blind."""
+    CALIBRATION = "calibration"
+    """Gold tasks that one person answers to be certified."""
+
+
+WITH_LABELS = frozenset({BatchPurpose.ACTIVE, BatchPurpose.RELABEL})
+"""Purposes whose batches end in labels; the others measure people or labels that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +162,41 @@ def batch_id(day: date, purpose: BatchPurpose, number: int) -> str:
 
 def parse_batch_id(text: str) -> tuple[date, BatchPurpose]:
     """`2026-11-23-active-01` -> its day and purpose. Raises ValueError on anything else."""
-    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})-([a-z]+)-\d{2,}", text)
+    match = re.fullmatch(
+        r"(\d{4}-\d{2}-\d{2})-(active-\d{2,}|relabel-\d{2,}|audit-(?:active|relabel)-\d{2,}-\d+|audit-model-\d{2,}|calibration-.+-\d{2,})",
+        text,
+    )
     if match is None:
         raise ValueError(f"found {text!r}, expected <day>-<purpose>-<number>, e.g. 2026-11-23-active-01")
-    return date.fromisoformat(match[1]), BatchPurpose(match[2])
+    return date.fromisoformat(match[1]), BatchPurpose(match[2].partition("-")[0])
+
+
+def audit_batch_id(key: str) -> str:
+    """The spot audit of one attempt: `2026-11-23-active-01.a2` -> `2026-11-23-audit-active-01-2`."""
+    name, number = parse_attempt_key(key)
+    return f"{name[:10]}-audit{name[10:]}-{number}"
+
+
+def milestone_batch_id(day: date, model_version: int) -> str:
+    """The audit of all labels a model version was trained on: `2026-11-23-audit-model-07`."""
+    return f"{day.isoformat()}-audit-model-{model_version:02d}"
+
+
+def audited_attempt(name: str) -> str | None:
+    """The attempt a spot audit is about; None for an audit of all labels. The inverse of `audit_batch_id`."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})-audit-((?:active|relabel)-\d{2,})-(\d+)", name)
+    return attempt_key(f"{match[1]}-{match[2]}", int(match[3])) if match else None
+
+
+def calibration_batch_id(day: date, annotator_id: str, number: int) -> str:
+    """`2026-11-23-calibration-ann-07-01`: the first calibration of that day for `ann-07`."""
+    return f"{day.isoformat()}-calibration-{annotator_id}-{number:02d}"
+
+
+def calibrated_annotator(name: str) -> str | None:
+    """Whom a calibration batch is about; None for any other batch."""
+    match = re.fullmatch(r"\d{4}-\d{2}-\d{2}-calibration-(.+)-\d{2,}", name)
+    return match[1] if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +226,25 @@ def task_key(project: str, batch_id: str, attempt: int, sample_id: str, digest: 
 
 
 class AssignmentState(StrEnum):
+    PLANNED = "planned"
+    """Decided after the dispatch; the platform has not been told yet."""
     OPEN = "open"
     DONE = "done"
     EXPIRED = "expired"
     """Taken back: the annotator dropped out or overran; another person may hold the task instead."""
+
+
+class AssignmentPurpose(StrEnum):
+    """Why a judgement was asked for: it decides which statistics may use it."""
+
+    OVERLAP = "overlap"
+    """The batch's overlap plan: agreement is measured on it."""
+    ADAPTIVE = "adaptive"
+    """Asked because earlier judgements of the task left it open: for the consensus only, it would bias agreement."""
+    TOP_UP = "top_up"
+    """On tasks drawn at random because the verdict was not settled: for agreement and the consensus."""
+    CLASS_TOP_UP = "class_top_up"
+    """On tasks where somebody gave a class whose agreement was not settled: for that class and the consensus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +258,7 @@ class Assignment:
     """Why this person: the rules passed, candidates considered, load; see domain.workforce.routing."""
     assigned_at: datetime
     due_at: datetime | None = None
+    purpose: AssignmentPurpose = AssignmentPurpose.OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +307,10 @@ class VerdictRecord:
     judged_by: str = SYSTEM_ACTOR
     reason: str = ""
     """Filled for an override by a person."""
+    evidence: str = ""
+    """Content key of the judgements it rests on: the same criteria judge again when these change."""
+    in_force: bool = True
+    """Whether it moved the attempt; False for what other criteria would have said afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class LedgerTransaction(ABC):
 
     @abstractmethod
     def add_verdict(self, project: str, verdict: VerdictRecord) -> bool:
-        """One verdict row per (attempt, criteria); an override is a further row with `judged_by` a person."""
+        """One verdict row per (attempt, criteria, evidence); an override is a further row with `judged_by` a person."""
 
     @abstractmethod
     def add_document_version(self, project: str, kind: str, version: str, content_hash: str, body: str) -> bool:
@@ -174,7 +174,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def verdicts(self, project: str, batch_id: str | None = None) -> tuple[VerdictRecord, ...]:
-        """Oldest first; the last one of an attempt is in force."""
+        """Oldest first; of those `in_force`, the last one of an attempt holds."""
 
     @abstractmethod
     def document_body(self, project: str, kind: str, version: str) -> str:

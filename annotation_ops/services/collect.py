@@ -24,8 +24,10 @@ from annotation_ops.domain.records import (
     content_key,
 )
 from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformAnnotation
+from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger, LedgerTransaction
 from annotation_ops.services.dispatch import platform_spec
+from annotation_ops.services.overlap import UNANSWERED, extend_adaptively, send_planned
 
 ONE_LABEL = ("classification", "ordinal")
 """Task types whose answer is one label of the taxonomy."""
@@ -43,6 +45,8 @@ class CollectReport:
     reopened: tuple[str, ...]
     """Published attempts with a late change: their labels are published again as a correction."""
     overdue: tuple[str, ...]
+    extended: dict[str, int]
+    """Attempt -> further judgements that its adaptive overlap asked for."""
 
 
 def cursor_name(project: str) -> str:
@@ -60,9 +64,10 @@ def collected_at(project: str, *, ledger: Ledger) -> datetime | None:
 
 
 def collect(
-    project: AnnotationProject, *, ledger: Ledger, platform: AnnotationPlatform, now: datetime
+    project: AnnotationProject, *, ledger: Ledger, lake: Lake, platform: AnnotationPlatform, now: datetime
 ) -> CollectReport:
-    """Reads every page since the cursor and settles which attempts are complete or overdue."""
+    """Reads every page since the cursor and settles which attempts are complete, overdue or want further judgements."""
+    send_planned(project, ledger=ledger, platform=platform, now=now)
     project_id = platform.ensure_project(platform_spec(project))
     cursor = ledger.cursor(cursor_name(project.name))
     collected = repeated = 0
@@ -95,7 +100,7 @@ def collect(
         cursor = page.next_cursor
         if not page.more:
             break
-    completed, overdue = _settle(project, ledger=ledger, now=now)
+    completed, overdue, extended = _settle(project, ledger=ledger, lake=lake, platform=platform, now=now)
     return CollectReport(
         collected,
         repeated,
@@ -103,6 +108,7 @@ def collect(
         tuple(completed),
         tuple(sorted(reopened)),
         tuple(overdue),
+        extended,
     )
 
 
@@ -236,23 +242,33 @@ def _reopen(
     return reopened
 
 
-def _settle(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> tuple[list[str], list[str]]:
+def _settle(
+    project: AnnotationProject, *, ledger: Ledger, lake: Lake, platform: AnnotationPlatform, now: datetime
+) -> tuple[list[str], list[str], dict[str, int]]:
     """Moves attempts whose last annotation is in to COMPLETE; past the due time the missing answers are given up.
+
+    An attempt whose adaptive overlap wants more judgements before its due time stays in people's hands.
 
     A task that nobody answered in time keeps its open assignments as EXPIRED, and the verdict is made on what came.
     """
     completed, overdue = [], []
+    extended: dict[str, int] = {}
     for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION}):
         assignments = ledger.assignments(project.name, attempt.batch_id, attempt.number)
-        missing = [a for a in assignments if a.state is AssignmentState.OPEN]
+        missing = [a for a in assignments if a.state in UNANSWERED]
         late = attempt.due_at is not None and now > attempt.due_at
         if missing and not late:
             continue
         if missing:
             overdue.append(attempt.key)
+        elif not late:
+            more = extend_adaptively(project, attempt, ledger=ledger, lake=lake, platform=platform, now=now)
+            if more:
+                extended[attempt.key] = more
+                continue
         _complete(project, attempt, missing, ledger=ledger, now=now)
         completed.append(attempt.key)
-    return completed, overdue
+    return completed, overdue, extended
 
 
 def _complete(

@@ -6,27 +6,34 @@ duplicates. A lease keeps a second run out; a zombie that ignores it is healed b
 """
 
 import json
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.quality.planning.adaptive_overlap import start_overlap
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
+    WITH_LABELS,
     Assignment,
     AssignmentState,
+    Batch,
+    BatchPurpose,
     BatchState,
     Task,
+    content_key,
     parse_attempt_key,
 )
 from annotation_ops.domain.tables import RAW_SAMPLES
 from annotation_ops.domain.workforce import sla
-from annotation_ops.domain.workforce.routing import RoutableTask, RoutingPlan, route
+from annotation_ops.domain.workforce.routing import RoutableTask, RoutedAssignment, RoutingPlan, UnroutableTask, route
 from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.spot_audit import Audited, auditors
 
 LEASE_SECONDS = 900.0
 """Longer than a dispatch of 10,000 tasks; a crashed owner's lease runs out by itself."""
@@ -127,15 +134,7 @@ def _route(
     """Writes the assignments of the attempt once; a later run finds them and asks the same people."""
     if ledger.assignments(project.name, batch_id, number):
         return
-    tasks = [task for task in ledger.tasks(project.name, batch_id, number) if task.unroutable_reason is None]
-    plan = route(
-        _routable(project, tasks, lake=lake),
-        workforce=project.workforce,
-        routing=project.routing,
-        overlap=ledger.batch(project.name, batch_id).overlap,
-        load=ledger.open_assignments(project.name),
-        history=_history(project, batch_id, ledger=ledger),
-    )
+    plan = _plan(project, batch_id, number, ledger=ledger, lake=lake)
     due_at = sla.due_at(now, contract=project.contract)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         tx.add_assignments(
@@ -149,6 +148,49 @@ def _route(
         tx.audit("batch.routed", f"{batch_id}.a{number}", {"project": project.name, **_counts(plan)})
 
 
+def _plan(project: AnnotationProject, batch_id: str, number: int, *, ledger: Ledger, lake: Lake) -> RoutingPlan:
+    """The overlap sample of the batch first, then the tasks that start with fewer judgements."""
+    tasks = [task for task in ledger.tasks(project.name, batch_id, number) if task.unroutable_reason is None]
+    batch = ledger.batch(project.name, batch_id)
+    overlaps = first_overlaps(project, batch, tasks)
+    routable = routable_tasks(project, tasks, lake=lake)
+    workforce = project.workforce
+    if batch.purpose is BatchPurpose.AUDIT:
+        workforce = auditors(project)
+        judged = {task.task_key: frozenset(Audited.of_task(task).annotators) for task in tasks}
+        routable = [replace(task, asked=judged[task.task_key]) for task in routable]
+    history = earlier_judges(project, batch_id, before=number, ledger=ledger)
+    load = Counter(ledger.open_assignments(project.name))
+    assignments: list[RoutedAssignment] = []
+    unroutable: list[UnroutableTask] = []
+    for overlap in sorted(set(overlaps.values()), reverse=True):
+        plan = route(
+            [task for task in routable if overlaps[task.task_key] == overlap],
+            workforce=workforce,
+            routing=project.routing,
+            overlap=overlap,
+            load=load,
+            history=history,
+        )
+        load.update(chosen.annotator_id for chosen in plan.assignments)
+        assignments += plan.assignments
+        unroutable += plan.unroutable
+    return RoutingPlan(tuple(assignments), tuple(unroutable))
+
+
+def first_overlaps(project: AnnotationProject, batch: Batch, tasks: Sequence[Task]) -> dict[str, int]:
+    """Task key -> judgements at the start: the batch's overlap on the overlap sample, what the policy starts with elsewhere.
+
+    The sample is drawn by a hash of the batch and the sample id, so that every attempt overlaps the same samples.
+    """
+    if batch.purpose not in WITH_LABELS:
+        return {task.task_key: batch.overlap for task in tasks}
+    size = math.ceil(project.workflow.overlap_share * len(tasks) - 1e-9)
+    drawn = sorted(tasks, key=lambda task: content_key("overlap sample", batch.batch_id, task.sample_id))
+    start = min(start_overlap(project.workflow.adaptive), batch.overlap)
+    return {task.task_key: batch.overlap if rank < size else start for rank, task in enumerate(drawn)}
+
+
 def _counts(plan: RoutingPlan) -> dict[str, int]:
     return {
         "assignments": len(plan.assignments),
@@ -157,7 +199,7 @@ def _counts(plan: RoutingPlan) -> dict[str, int]:
     }
 
 
-def _routable(project: AnnotationProject, tasks: Sequence[Task], *, lake: Lake) -> list[RoutableTask]:
+def routable_tasks(project: AnnotationProject, tasks: Sequence[Task], *, lake: Lake) -> list[RoutableTask]:
     """Tasks with what the raw manifest says about their samples: metadata for the rules, region for residency."""
     wanted = {(task.sample_id, task.digest) for task in tasks}
     facts: dict[tuple[str, str], tuple[dict[str, str], str | None]] = {}
@@ -176,17 +218,20 @@ def _routable(project: AnnotationProject, tasks: Sequence[Task], *, lake: Lake) 
     return routable
 
 
-def _history(project: AnnotationProject, batch_id: str, *, ledger: Ledger) -> Mapping[str, frozenset[str]]:
-    """sample_id -> people who were asked about it in any attempt of this batch."""
+def earlier_judges(
+    project: AnnotationProject, batch_id: str, *, before: int, ledger: Ledger
+) -> Mapping[str, frozenset[str]]:
+    """sample_id -> people who were asked about it in the attempts of this batch before number `before`."""
     samples = {
         task.task_key: task.sample_id
         for attempt in ledger.attempts(project.name)
-        if attempt.batch_id == batch_id
+        if attempt.batch_id == batch_id and attempt.number < before
         for task in ledger.tasks(project.name, batch_id, attempt.number)
     }
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for assignment in ledger.assignments(project.name, batch_id):
-        seen[samples[assignment.task_key]].add(assignment.annotator_id)
+        if assignment.task_key in samples:
+            seen[samples[assignment.task_key]].add(assignment.annotator_id)
     return {sample: frozenset(people) for sample, people in seen.items()}
 
 

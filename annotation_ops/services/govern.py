@@ -14,7 +14,7 @@ SETTLED_BY_PERSON = {"PASS": BatchState.PASSED, "FAIL": BatchState.FAILED}
 def override(
     project: AnnotationProject, key: str, *, outcome: str, actor: str, reason: str, ledger: Ledger, now: datetime
 ) -> Attempt:
-    """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt; the evidence stays.
+    """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt, or one that waits for its audit; the evidence stays.
 
     Raises InvalidInput for an empty reason, the system's own name or another outcome; Conflict in any other state and for an attempt that
     was never judged.
@@ -28,17 +28,25 @@ def override(
         raise InvalidInput(f"found outcome {outcome!r}, expected {' or '.join(SETTLED_BY_PERSON)}")
     batch_id, number = parse_attempt_key(key)
     attempt = ledger.attempt(project.name, batch_id, number)
-    allowed = {BatchState.INSUFFICIENT, BatchState.ESCALATED, BatchState.FAILED}
+    allowed = {BatchState.INSUFFICIENT, BatchState.IN_AUDIT, BatchState.ESCALATED, BatchState.FAILED}
     if attempt.state not in allowed:
         found, expected = attempt.state, ", ".join(sorted(allowed))
         raise Conflict(
-            f"{key}: found state {found}, expected one of {expected}; only an undecided or rejected attempt is overridden"
+            f"{key}: found state {found}, expected one of {expected}; only an undecided, rejected or not yet audited attempt is overridden"
         )
     earlier = verdict_in_force(project.name, key, ledger=ledger)
     if earlier is None:
         raise Conflict(f"{key}: nobody judged it yet, so there is no verdict to override")
     record = VerdictRecord(
-        batch_id, number, outcome, earlier.criteria, earlier.document, now, judged_by=f"person:{actor}", reason=reason
+        batch_id,
+        number,
+        outcome,
+        earlier.criteria,
+        earlier.document,
+        now,
+        judged_by=f"person:{actor}",
+        reason=reason,
+        evidence=earlier.evidence,
     )
     with ledger.transaction(actor=f"person:{actor}", at=now) as tx:
         tx.add_verdict(project.name, record)

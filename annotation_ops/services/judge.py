@@ -12,23 +12,28 @@ import pyarrow as pa
 
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.quality.consensus.weighted_vote import ConsensusLabel, consensus
-from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.quality.verdict.judge import Verdict, judge
+from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
+from annotation_ops.domain.quality.verdict.judge import judge
+from annotation_ops.domain.quality.verdict.verdict import Verdict
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,
     Attempt,
+    BatchPurpose,
     BatchState,
     JsonObject,
     Task,
     VerdictRecord,
     content_key,
     parse_attempt_key,
+    parse_batch_id,
 )
 from annotation_ops.domain.tables import ANNOTATIONS
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.evidence import Material, further_evidence, material_of
+from annotation_ops.services.judgements import judgements_of
+from annotation_ops.services.spot_audit import settle_audit
 
 NOT_JUDGED = (BatchState.PLANNED, BatchState.IN_ANNOTATION)
 
@@ -42,20 +47,6 @@ class JudgeReport:
     reason: str
     new: bool
     """False when this verdict was recorded before."""
-
-
-def judgements_of(project: AnnotationProject, annotations: Sequence[Annotation]) -> Judgements:
-    """The long judgement table of one attempt; categories in taxonomy order."""
-    return Judgements.from_rows(
-        ((a.task_key, a.annotator_id, str(a.value["label"])) for a in annotations), categories=project.taxonomy.names
-    )
-
-
-def consensus_of(project: AnnotationProject, annotations: Sequence[Annotation]) -> tuple[ConsensusLabel, ...]:
-    """The consensus of one attempt by the method its criteria name."""
-    if not annotations:
-        return ()
-    return consensus(judgements_of(project, annotations), method=project.criteria.consensus)
 
 
 def flush_annotations(project: AnnotationProject, key: str, *, ledger: Ledger, lake: Lake) -> int:
@@ -86,8 +77,8 @@ def flush_annotations(project: AnnotationProject, key: str, *, ledger: Ledger, l
 def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: datetime) -> JudgeReport:
     """Records the verdict of the attempt under the project's criteria and moves a COMPLETE attempt on.
 
-    The same criteria give the recorded verdict back. Other criteria on an attempt judged before add a verdict row beside
-    it and move nothing. Raises Conflict while people are still working on it.
+    The same criteria on the same evidence give the recorded verdict back. Other criteria on an attempt judged before add a
+    verdict row beside it and move nothing. Raises Conflict while people are still working on it.
     """
     batch_id, number = parse_attempt_key(key)
     attempt = ledger.attempt(project.name, batch_id, number)
@@ -95,19 +86,30 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
         raise Conflict(
             f"{key}: found state {attempt.state}, expected complete; it is judged when the last annotation is in"
         )
+    if parse_batch_id(batch_id)[1] is BatchPurpose.AUDIT:
+        return _audited(project, attempt, ledger=ledger, now=now)
     criteria = project.pinned("criteria")
-    recorded = [v for v in ledger.verdicts(project.name, batch_id) if v.attempt == number]
-    same = [v for v in recorded if v.criteria == criteria and v.judged_by == SYSTEM_ACTOR]
-    if same and attempt.state is not BatchState.COMPLETE:
+    material = material_of(project, attempt, ledger=ledger)
+    same = [
+        v
+        for v in ledger.verdicts(project.name, batch_id)
+        if (v.attempt, v.criteria, v.evidence, v.judged_by) == (number, criteria, material.key, SYSTEM_ACTOR)
+    ]
+    moves = attempt.state is BatchState.COMPLETE
+    first = all(v.attempt != number for v in ledger.verdicts(project.name, batch_id))
+    if same and not moves:
         return JudgeReport(key, same[-1].outcome, same[-1].document, attempt.state, attempt.state_reason, new=False)
-    verdict = _verdict(project, key, ledger=ledger)
-    record = VerdictRecord(batch_id, number, verdict.outcome.value, criteria, verdict.document(), now)
+    verdict = verdict_on(project, attempt, material)
+    outcome, document = verdict.outcome.value, verdict.document()
+    record = VerdictRecord(
+        batch_id, number, outcome, criteria, document, now, evidence=material.key, in_force=moves or first
+    )
     state, reason = _next_state(project, attempt, verdict)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
-        for document in project.documents:
-            tx.add_document_version(project.name, document.kind, document.version, document.content_hash, document.body)
-        tx.add_verdict(project.name, record)
-        if attempt.state is BatchState.COMPLETE:
+        for declared in project.documents:
+            tx.add_document_version(project.name, declared.kind, declared.version, declared.content_hash, declared.body)
+        tx.add_verdict(project.name, same[-1] if same else record)
+        if moves:
             tx.move_attempt(
                 batch_id, number, project=project.name, expect={BatchState.COMPLETE}, to=state, at=now, reason=reason
             )
@@ -115,26 +117,40 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
         tx.audit(
             "verdict.recorded",
             key,
-            {"project": project.name, "outcome": verdict.outcome.value, "criteria": criteria, "reasons": codes},
+            {"project": project.name, "outcome": outcome, "criteria": criteria, "reasons": codes},
         )
     moved = ledger.attempt(project.name, batch_id, number)
-    return JudgeReport(key, verdict.outcome.value, verdict.document(), moved.state, moved.state_reason, new=True)
+    return JudgeReport(key, outcome, document, moved.state, moved.state_reason, new=True)
 
 
-def _verdict(project: AnnotationProject, key: str, *, ledger: Ledger) -> Verdict:
-    batch_id, number = parse_attempt_key(key)
-    seed = int(content_key("verdict", project.name, key, project.pinned("criteria"))[:8], 16)
+def _audited(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger, now: datetime) -> JudgeReport:
+    new = attempt.state is not BatchState.SETTLED
+    record = settle_audit(project, attempt, ledger=ledger, now=now)
+    settled = ledger.attempt(project.name, attempt.batch_id, attempt.number)
+    return JudgeReport(attempt.key, record.outcome, record.document, settled.state, settled.state_reason, new=new)
+
+
+def verdict_on(project: AnnotationProject, attempt: Attempt, material: Material) -> Verdict:
+    """The verdict the project's criteria give on stored material: the same bytes whenever it is asked for."""
+    seed = int(content_key("verdict", project.name, attempt.key, project.pinned("criteria"))[:8], 16)
     return judge(
-        judgements_of(project, ledger.annotations(project.name, batch_id, number)),
+        judgements_of(project, material.at_random),
         criteria=project.criteria,
         taxonomy=project.taxonomy,
         seed=seed,
+        evidence=further_evidence(project, material, seed=seed),
     )
 
 
 def _next_state(project: AnnotationProject, attempt: Attempt, verdict: Verdict) -> tuple[BatchState, str]:
     told = "; ".join(reason.text for reason in verdict.reasons)
+    audit = project.criteria.audit
     match verdict.outcome:
+        case "PASS" if audit is not None and audit.before_publishing and verdict.evidence.audit is None:
+            return (
+                BatchState.IN_AUDIT,
+                "the judgements passed; seniors audit a draw of the labels before they are published",
+            )
         case "PASS":
             return BatchState.PASSED, ""
         case "FAIL" if attempt.number >= project.workflow.max_attempts:
@@ -145,20 +161,21 @@ def _next_state(project: AnnotationProject, attempt: Attempt, verdict: Verdict) 
             )
         case "FAIL":
             return BatchState.FAILED, told
-        case _:
+        case _ if verdict.top_up is not None:
             return BatchState.INSUFFICIENT, told
+        case _:
+            return BatchState.ESCALATED, f"{told} A person decides."
 
 
 def verdict_in_force(project: str, key: str, *, ledger: Ledger) -> VerdictRecord | None:
-    """The verdict that moved the attempt: an override by a person if there is one, else the first recorded."""
+    """The verdict that moved the attempt last: a person's override, or the system's."""
     batch_id, number = parse_attempt_key(key)
-    verdicts = [v for v in ledger.verdicts(project, batch_id) if v.attempt == number]
-    overrides = [v for v in verdicts if v.judged_by != SYSTEM_ACTOR]
-    return overrides[-1] if overrides else (verdicts[0] if verdicts else None)
+    verdicts = [v for v in ledger.verdicts(project, batch_id) if v.attempt == number and v.in_force]
+    return verdicts[-1] if verdicts else None
 
 
-def false_judgements(tasks: Sequence[Task], annotations: Sequence[Annotation], labels: Sequence[ConsensusLabel]) -> int:
+def false_judgements(tasks: Sequence[Task], annotations: Sequence[Annotation], answers: Sequence[FusedAnswer]) -> int:
     """How many single judgements the consensus overruled."""
-    gold = {label.task_id: label.label for label in labels if label.label is not None}
-    known = {task.task_key for task in tasks}
-    return sum(a.value["label"] != gold[a.task_key] for a in annotations if a.task_key in gold and a.task_key in known)
+    settled = {answer.task_id: answer.value for answer in answers if answer.value is not None}
+    known = {task.task_key for task in tasks} & settled.keys()
+    return sum(a.value != settled[a.task_key] for a in annotations if a.task_key in known)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from annotation_ops.domain.tables import RANKED_SAMPLES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.rank import rank_relabel
+from annotation_ops.services.spot_audit import audit_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ def plan_attempt(
         return PlanReport(key, purpose, len(ledger.tasks(project.name, batch_id, number)), new=False)
     if number > 1:
         tasks = _requeue(project, batch_id, number, ledger=ledger, now=now)
+    elif purpose is BatchPurpose.AUDIT:
+        tasks = _plan_audit(project, batch_id, day, lake=lake, ledger=ledger, now=now)
     elif purpose is BatchPurpose.RELABEL:
         tasks = _plan_relabel(project, batch_id, day, lake=lake, ledger=ledger, seed=seed, now=now)
     else:
@@ -80,6 +83,15 @@ def _plan_ranked(
         )
     tasks = _tasks(project, batch_id, 1, free[: project.workflow.batch_size])
     batch = _batch(project, batch_id, day, purpose, model_version=free[0]["model_version"], now=now)
+    _record(project, batch, tasks, ledger=ledger, now=now)
+    return tasks
+
+
+def _plan_audit(
+    project: AnnotationProject, batch_id: str, day: date, *, lake: Lake, ledger: Ledger, now: datetime
+) -> list[Task]:
+    tasks = _tasks(project, batch_id, 1, audit_rows(project, batch_id, ledger=ledger, lake=lake))
+    batch = replace(_batch(project, batch_id, day, BatchPurpose.AUDIT, model_version=None, now=now), overlap=1)
     _record(project, batch, tasks, ledger=ledger, now=now)
     return tasks
 

@@ -100,7 +100,7 @@ def open_rows(path: Path, *, text: Sequence[str] = ()) -> RowFile:
         raise NotFound(f"{path}: found no file.")
     if path.suffix not in SUFFIXES:
         raise InvalidInput(f"{path}: found suffix {path.suffix!r}, expected one of {', '.join(SUFFIXES)}.")
-    names = _names(path)
+    names = column_names(path)
     if len(names) > MAX_COLUMNS:
         raise UnsafeInput(f"{path}: found {len(names)} columns, expected at most {MAX_COLUMNS}.")
     if len(set(names)) < len(names):
@@ -130,7 +130,8 @@ def _fits(name: str, kind: pa.DataType, *, text: bool) -> bool:
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
-def _names(path: Path) -> tuple[str, ...]:
+def column_names(path: Path) -> tuple[str, ...]:
+    """The names in the header, the schema or the first object. Raises InvalidInput when there is none to read."""
     if path.suffix == ".parquet":
         with open_guarded(path, columns=())[0] as file:
             return tuple(file.schema_arrow.names)

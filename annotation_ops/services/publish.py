@@ -17,7 +17,7 @@ from annotation_ops import __version__
 from annotation_ops.domain.errors import Conflict, InvalidDocument
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import parse_criteria
-from annotation_ops.domain.quality.consensus.weighted_vote import ConsensusLabel
+from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Attempt,
@@ -27,13 +27,17 @@ from annotation_ops.domain.records import (
     LabelCommit,
     Task,
     VerdictRecord,
+    audit_batch_id,
     parse_attempt_key,
 )
 from annotation_ops.domain.tables import GOLD_LABELS, LABEL_FEATURES, RAW_SAMPLES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.ports.model_tracking import ModelTracking
-from annotation_ops.services.judge import consensus_of, verdict_in_force
+from annotation_ops.services.evidence import known_answer
+from annotation_ops.services.judge import verdict_in_force
+from annotation_ops.services.judgements import consensus_of
+from annotation_ops.services.spot_audit import disputed
 
 TEST_SHARE_PERCENT = 20
 """Share of samples whose stable hash puts them into the `test` split."""
@@ -63,18 +67,23 @@ def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: La
     project = _as_judged(project, verdict, ledger=ledger)
     batch_id, number = parse_attempt_key(key)
     tasks = ledger.tasks(project.name, batch_id, number)
-    labels = {
-        label.task_id: label for label in consensus_of(project, ledger.annotations(project.name, batch_id, number))
+    answers = {
+        answer.task_id: answer for answer in consensus_of(project, ledger.annotations(project.name, batch_id, number))
     }
-    rows = [_gold_row(project, task, labels.get(task.task_key)) for task in tasks]
+    open_ones = disputed(project, audit_batch_id(key), ledger=ledger)
+    rows = [
+        _gold_row(project, task, answers.get(task.task_key), disputed=(task.sample_id, task.digest) in open_ones)
+        for task in tasks
+        if known_answer(task) is None
+    ]
     table = pa.Table.from_pylist(rows, GOLD_LABELS.schema)
     lake.overwrite_partition(GOLD_LABELS, table, partition={"project": project.name, "batch_id": batch_id})
     return len(rows), sum(row["needs_human"] for row in rows)
 
 
-def _gold_row(project: AnnotationProject, task: Task, label: ConsensusLabel | None) -> dict[str, Any]:
+def _gold_row(project: AnnotationProject, task: Task, answer: FusedAnswer | None, *, disputed: bool) -> dict[str, Any]:
     """One task; a task that nobody answered, or nobody could be asked about, waits for a person like a tie."""
-    value = label.label if label is not None else None
+    value = answer.value if answer is not None else None
     return {
         "project": project.name,
         "batch_id": task.batch_id,
@@ -82,12 +91,12 @@ def _gold_row(project: AnnotationProject, task: Task, label: ConsensusLabel | No
         "sample_id": task.sample_id,
         "digest": task.digest,
         "task_key": task.task_key,
-        "label": value,
-        "value": json.dumps({"label": value}),
-        "confidence": label.confidence if label is not None else 0.0,
-        "n_annotators": label.n_annotators if label is not None else 0,
+        "label": value.get("label") if value is not None else None,
+        "value": json.dumps(value, sort_keys=True),
+        "confidence": answer.confidence if answer is not None else 0.0,
+        "n_annotators": answer.n_annotators if answer is not None else 0,
         "method": project.criteria.consensus,
-        "needs_human": label is None or needs_human(project, label),
+        "needs_human": disputed or answer is None or needs_human(project, answer),
     }
 
 
@@ -102,9 +111,9 @@ def _as_judged(project: AnnotationProject, verdict: VerdictRecord, *, ledger: Le
     return replace(project, criteria=parsed.record)
 
 
-def needs_human(project: AnnotationProject, label: ConsensusLabel) -> bool:
-    """A tie, or a label less sure than the criteria allow."""
-    return label.label is None or label.confidence < project.criteria.min_confidence
+def needs_human(project: AnnotationProject, answer: FusedAnswer) -> bool:
+    """A tie, or an answer less sure than the criteria allow."""
+    return answer.value is None or answer.needs_human or answer.confidence < project.criteria.min_confidence
 
 
 def publish_attempt(
@@ -164,18 +173,21 @@ def _label_rows(
     for annotation in annotations:
         people.setdefault(annotation.task_key, []).append(annotation.annotator_id)
     captured = _captured(project, {task.sample_id for task in tasks.values()}, lake=lake)
+    open_ones = disputed(project, audit_batch_id(attempt.key), ledger=ledger)
     rows = [
         _label_row(
             project,
             batch,
             verdict,
-            tasks[label.task_id],
-            label,
-            annotators=sorted(people[label.task_id]),
-            captured_at=captured.get(tasks[label.task_id].sample_id),
+            task,
+            answer,
+            annotators=sorted(people[answer.task_id]),
+            captured_at=captured.get(task.sample_id),
         )
-        for label in consensus_of(project, annotations)
-        if not needs_human(project, label)
+        for answer in consensus_of(project, annotations)
+        if not needs_human(project, answer)
+        and known_answer(task := tasks[answer.task_id]) is None
+        and (task.sample_id, task.digest) not in open_ones
     ]
     return sorted(rows, key=lambda row: str(row["entity_id"]))
 
@@ -185,7 +197,7 @@ def _label_row(
     batch: Batch,
     verdict: VerdictRecord,
     task: Task,
-    label: ConsensusLabel,
+    answer: FusedAnswer,
     *,
     annotators: list[str],
     captured_at: datetime | None,
@@ -196,11 +208,11 @@ def _label_row(
         "event_timestamp": verdict.judged_at,
         "sample_timestamp": captured_at,
         "task_type": project.contract.task_type,
-        "label": label.label,
-        "label_json": json.dumps({"label": label.label}),
-        "confidence": round(label.confidence, 9),
-        "agreement": round(label.agreement, 9),
-        "n_annotators": label.n_annotators,
+        "label": answer.value.get("label") if answer.value else None,
+        "label_json": json.dumps(answer.value, sort_keys=True),
+        "confidence": round(answer.confidence, 9),
+        "agreement": None if answer.agreement is None else round(answer.agreement, 9),
+        "n_annotators": answer.n_annotators,
         "annotators": annotators,
         "gold_source": "consensus",
         "contract_version": batch.versions.contract,
@@ -296,7 +308,7 @@ def _append(
     ]
     revision = 1 + [known.commit_id for known in of_attempt].index(commit.commit_id)
     current = _published(project, attempt, before_revision=revision, lake=lake)
-    fresh = [row for row in labels if current.get(str(row["entity_id"]), {}).get("label") != row["label"]]
+    fresh = [row for row in labels if current.get(str(row["entity_id"]), {}).get("label_json") != row["label_json"]]
     stays = {str(row["entity_id"]) for row in labels}
     gone = [row for entity, row in current.items() if entity not in stays]
     stamped = [

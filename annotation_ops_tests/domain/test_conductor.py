@@ -70,6 +70,7 @@ def test_each_state_leads_to_its_own_next_step() -> None:
         ("judge", "2026-01-05-active-02.a1"),
         ("dispatch", "2026-01-05-active-03.a2"),
         ("publish", "2026-01-05-active-04.a1"),
+        ("top_up", "2026-01-05-active-07.a1"),
     ]
 
 

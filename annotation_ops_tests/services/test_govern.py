@@ -70,7 +70,9 @@ def test_a_batch_that_went_back_is_not_accepted_any_more(workshop: Workshop) -> 
     workshop.reject()
     workshop.plan(SECOND)
 
-    with pytest.raises(Conflict, match="found state requeued, expected one of escalated, failed, insufficient"):
+    with pytest.raises(
+        Conflict, match="found state requeued, expected one of escalated, failed, in_audit, insufficient"
+    ):
         decide(workshop, "PASS")
 
 

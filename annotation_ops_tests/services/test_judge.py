@@ -40,7 +40,9 @@ def test_too_few_tasks_settle_nothing(workshop: Workshop) -> None:
 
     report = workshop.judge()
 
-    assert (report.outcome, report.state) == ("INSUFFICIENT", BatchState.INSUFFICIENT)
+    assert (report.outcome, report.state) == ("INSUFFICIENT", BatchState.ESCALATED)
+    assert "6 of 6 tasks have two judgements" in report.reason
+    assert report.reason.endswith("A person decides.")
 
 
 def test_people_still_at_work_are_not_judged(workshop: Workshop) -> None:

@@ -173,7 +173,7 @@ class Workshop:
         self.clock.advance(timedelta(hours=hours))
 
     def collect(self) -> CollectReport:
-        return collect(self.project, ledger=self.ledger, platform=self.platform, now=self.clock.now())
+        return collect(self.project, ledger=self.ledger, lake=self.lake, platform=self.platform, now=self.clock.now())
 
     def judge(self, key: str = FIRST) -> JudgeReport:
         flush_annotations(self.project, key, ledger=self.ledger, lake=self.lake)

@@ -15,6 +15,23 @@ KRIPPENDORFF = (
 """4 observers x 12 units with gaps: the example of Krippendorff (2011)."""
 
 
+SMALL_CROWD = (
+    "2 1 1 2 1 . 2 . 0 0 0 1",
+    "2 . 2 2 . 1 . . 0 0 2 2",
+    "2 1 2 . 1 2 2 . 0 0 0 .",
+    "2 1 1 1 1 1 0 0 0 0 0 2",
+    "1 0 2 2 1 2 2 1 . . 2 .",
+)
+"""5 annotators x 12 tasks with gaps and 3 classes, simulated: what other packages were run on."""
+SMALL_CROWD_PREDICTIONS = np.array(
+    [
+        [0.004, 0.222, 0.774], [0.11, 0.873, 0.017], [0.107, 0.329, 0.564], [0.065, 0.331, 0.604],
+        [0.046, 0.502, 0.452], [0.085, 0.177, 0.738], [0.169, 0.164, 0.667], [0.507, 0.151, 0.342],
+        [0.57, 0.41, 0.02], [0.599, 0.097, 0.304], [0.498, 0.402, 0.1], [0.269, 0.17, 0.561],
+    ]
+)  # fmt: skip
+
+
 def of_table(table: Sequence[Sequence[int]]) -> Judgements:
     """Annotator `a` gives the row, `b` the column; categories are `0`, `1`, ..."""
     q = len(table)

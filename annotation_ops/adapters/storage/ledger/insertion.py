@@ -65,7 +65,7 @@ REVIEWS = AppendOnly(
     refers_to=Reference(("annotation_key",), tables.ANNOTATIONS, ("annotation_key",)),
 )
 VERDICTS = AppendOnly(
-    tables.VERDICTS, ("project", "batch_id", "attempt", "criteria", "override"), refers_to=_OF_ATTEMPT
+    tables.VERDICTS, ("project", "batch_id", "attempt", "criteria", "evidence", "override"), refers_to=_OF_ATTEMPT
 )
 DOCUMENT_VERSIONS = AppendOnly(tables.DOCUMENT_VERSIONS, ("project", "kind", "version"))
 QUARANTINE = AppendOnly(tables.QUARANTINE, ("project", "kind", "key", "content"), later=frozenset({"at"}))

@@ -23,6 +23,7 @@ from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,
     Assignment,
+    AssignmentPurpose,
     AssignmentState,
     Attempt,
     Batch,
@@ -151,6 +152,7 @@ def assignment_row(assignment: Assignment) -> Row:
         "explain": json_text(assignment.explain, f"{place}: explain"),
         "assigned_at": microseconds(assignment.assigned_at, f"{place}: assigned_at"),
         "due_at": optional_microseconds(assignment.due_at, f"{place}: due_at"),
+        "purpose": str(assignment.purpose),
     }
 
 
@@ -162,6 +164,7 @@ def assignment_of(row: RowMapping) -> Assignment:
         explain=json_value(row["explain"]),
         assigned_at=moment(row["assigned_at"]),
         due_at=optional_moment(row["due_at"]),
+        purpose=AssignmentPurpose(row["purpose"]),
     )
 
 
@@ -233,6 +236,8 @@ def verdict_row(project: str, verdict: VerdictRecord) -> Row:
         "judged_by": text(verdict.judged_by, place),
         "reason": text(verdict.reason, place),
         "override": "" if verdict.judged_by == SYSTEM_ACTOR else f"{judged_at} {verdict.judged_by}",
+        "evidence": text(verdict.evidence, place),
+        "in_force": bool(verdict.in_force),
     }
 
 
@@ -246,6 +251,8 @@ def verdict_of(row: RowMapping) -> VerdictRecord:
         judged_at=moment(row["judged_at"]),
         judged_by=row["judged_by"],
         reason=row["reason"],
+        evidence=row["evidence"],
+        in_force=row["in_force"],
     )
 
 

@@ -106,6 +106,7 @@ ASSIGNMENTS = sa.Table(
     _text("explain"),
     _time("assigned_at"),
     _time("due_at", optional=True),
+    _text("purpose"),
     sa.ForeignKeyConstraint(["task_key"], ["tasks.task_key"]),
 )
 
@@ -152,10 +153,12 @@ VERDICTS = sa.Table(
     _time("judged_at"),
     _text("judged_by"),
     _text("reason"),
-    # "" for the system's own verdict, of which there is one per attempt and criteria; else who overrode it and when.
+    # "" for the system's own verdict, of which there is one per attempt, criteria and evidence; else who overrode it and when.
     _text("override"),
+    _text("evidence"),
+    sa.Column("in_force", sa.Boolean, nullable=False),
     _to_attempt(),
-    sa.UniqueConstraint("project", "batch_id", "attempt", "criteria", "override"),
+    sa.UniqueConstraint("project", "batch_id", "attempt", "criteria", "evidence", "override"),
 )
 
 DOCUMENT_VERSIONS = sa.Table(

@@ -14,10 +14,9 @@ from annotation_ops.domain.quality.agreement.coefficients import (
     class_agreement,
     prevalence_index,
 )
-from annotation_ops.domain.quality.agreement.intervals import drawn_weights, with_prior
-from annotation_ops.domain.quality.agreement.patterns import Patterns, patterns_of
 from annotation_ops.domain.quality.agreement.people import annotator_agreements, pair_agreements, task_agreement
 from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport, ClassAgreement
+from annotation_ops.domain.quality.agreement.resampling import Observed, drawn, observe
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements
 from annotation_ops.domain.quality.statistic import Statistic, undefined, with_draws
 
@@ -31,18 +30,18 @@ def agreement(
     Raises InvalidInput when `confidence` is not inside (0, 1) or `draws` is not positive.
     """
     _check(confidence, draws)
-    patterns = patterns_of(judgements)
+    observed = observe(judgements, seed=seed)
     coefficients: dict[str, Coefficient] = {**NOMINAL, **(ORDINAL if ordered else {})}
-    reasons = {name: _missing(name, judgements, patterns) for name in coefficients}
+    reasons = {name: _missing(name, judgements, observed) for name in coefficients}
     usable = {name: coefficient for name, coefficient in coefficients.items() if reasons[name] is None}
-    values = {name: _observed(coefficient, patterns) for name, coefficient in usable.items()}
-    drawn, by_class = _draw(usable, patterns, seed=seed, draws=draws)
-    n = patterns.n_overlap
+    values = {name: _value(coefficient, observed) for name, coefficient in usable.items()}
+    draws_of, by_class = _draw(usable, observed, seed=seed, draws=draws)
+    n = observed.n_overlap
     statistics = {
-        name: _statistic(values.get(name), drawn.get(name), reasons[name], confidence=confidence, n=n)
+        name: _statistic(values.get(name), draws_of.get(name), reasons[name], confidence=confidence, n=n)
         for name in coefficients
     }
-    classes, class_draws = _classes(judgements, patterns, by_class, confidence=confidence)
+    classes, class_draws = _classes(judgements, observed, by_class, confidence=confidence)
     return AgreementReport(
         task_type="ordinal" if ordered else "classification",
         n_tasks=len(judgements.tasks),
@@ -50,14 +49,14 @@ def agreement(
         n_annotators=len(judgements.annotators),
         n_judgements=judgements.n_judgements,
         statistics=statistics,
-        prevalence_index=_observed(prevalence_index, patterns) if judgements.tasks else None,
-        bias_index=_observed(bias_index, patterns) if patterns.cells is not None else None,
+        prevalence_index=_value(prevalence_index, observed) if judgements.tasks else None,
+        bias_index=_value(bias_index, observed) if observed.paired else None,
         classes=classes,
         tasks=judgements.tasks,
         task_agreement=task_agreement(judgements),
         pairs=pair_agreements(judgements, confidence=confidence),
         annotators=annotator_agreements(judgements, confidence=confidence),
-        draws={name: drawn[name] for name, statistic in statistics.items() if statistic.value is not None},
+        draws={name: draws_of[name] for name, statistic in statistics.items() if statistic.value is not None},
         class_draws=class_draws,
     )
 
@@ -69,34 +68,33 @@ def _check(confidence: float, draws: int) -> None:
         raise InvalidInput(f"draws: found {draws}, expected at least 1. Use {DRAWS}.")
 
 
-def _missing(name: str, judgements: Judgements, patterns: Patterns) -> str | None:
+def _missing(name: str, judgements: Judgements, observed: Observed) -> str | None:
     """Why a statistic cannot be computed at all, before looking at chance agreement."""
     if not judgements.tasks:
         return "no_judgements"
-    if patterns.n_overlap == 0:
+    if observed.n_overlap == 0:
         return "no_overlap"
-    if name in ONE_PAIR and patterns.cells is None:
+    if name in ONE_PAIR and not observed.paired:
         return "not_two_annotators"
     return None
 
 
-def _observed(coefficient: Coefficient, patterns: Patterns) -> float:
-    return float(coefficient(patterns, patterns.weight[None, :])[0])
+def _value(coefficient: Coefficient, observed: Observed) -> float:
+    return float(coefficient(observed.sums, observed.weight[None, :])[0])
 
 
 def _draw(
-    coefficients: Mapping[str, Coefficient], patterns: Patterns, *, seed: int, draws: int
+    coefficients: Mapping[str, Coefficient], observed: Observed, *, seed: int, draws: int
 ) -> tuple[dict[str, FloatArray], FloatArray]:
     """Draws of each coefficient, (draws,), and of every class agreement, (draws, n_categories)."""
     if not coefficients:
-        return {}, np.empty((0, patterns.n_categories))
-    widened = with_prior(patterns)
+        return {}, np.empty((0, observed.sums.n_categories))
     parts: dict[str, list[FloatArray]] = {name: [] for name in coefficients}
     classes: list[FloatArray] = []
-    for weights in drawn_weights(widened, seed=seed, draws=draws):
+    for part in drawn(observed, seed=seed, draws=draws):
         for name, coefficient in coefficients.items():
-            parts[name].append(coefficient(widened, weights))
-        classes.append(class_agreement(widened, weights))
+            parts[name].append(coefficient(part.sums, part.weights))
+        classes.append(part.class_agreement)
     return {name: _finite(np.concatenate(part)) for name, part in parts.items()}, np.concatenate(classes)
 
 
@@ -115,12 +113,11 @@ def _statistic(
 
 
 def _classes(
-    judgements: Judgements, patterns: Patterns, draws: FloatArray, *, confidence: float
+    judgements: Judgements, observed: Observed, draws: FloatArray, *, confidence: float
 ) -> tuple[tuple[ClassAgreement, ...], dict[str, FloatArray]]:
-    shared = patterns.size >= 2
-    used = (patterns.weight[:, None] * patterns.counts)[shared].sum(axis=0)
-    tasks = (patterns.weight[:, None] * (patterns.counts > 0))[shared].sum(axis=0)
-    values = class_agreement(patterns, patterns.weight[None, :])[0]
+    used = observed.weight @ observed.sums.answers
+    tasks = observed.weight @ observed.sums.present
+    values = class_agreement(observed.sums, observed.weight[None, :])[0]
     classes, kept = [], {}
     for at, label in enumerate(judgements.categories):
         if used[at] == 0:
@@ -128,6 +125,6 @@ def _classes(
             continue
         # A class that a draw gives no weight at all says nothing about agreement on it.
         kept[label] = _finite(draws[:, at])
-        statistic = with_draws(float(values[at]), draws=kept[label], confidence=confidence, n=int(tasks[at]))
-        classes.append(ClassAgreement(label, int(used[at]), statistic))
+        statistic = with_draws(float(values[at]), draws=kept[label], confidence=confidence, n=round(float(tasks[at])))
+        classes.append(ClassAgreement(label, round(float(used[at])), statistic))
     return tuple(classes), kept

@@ -1,6 +1,6 @@
 """What agreement looks like, whatever the task type: statistics with intervals, by class, pair, annotator and task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,7 +76,7 @@ class AgreementReport:
     task_agreement: FloatArray = field(compare=False, repr=False)
     """(n_tasks,) in the order of `tasks`, within [0, 1]: the share of annotator pairs that agree, or the mean over pairs
     of the per-task statistic; NaN for tasks with one judgement."""
-    pairs: tuple[PairAgreement, ...]
+    pairs: Sequence[PairAgreement]
     annotators: tuple[AnnotatorAgreement, ...]
     draws: Mapping[str, FloatArray] = field(compare=False, repr=False)
     """Posterior draws of every defined statistic, (n_draws,)."""

@@ -1,6 +1,6 @@
-"""One label a task from several judgements, with how sure it is; ties go to people.
+"""Votes weighted by the skill of those who cast them.
 
-`weighted_vote`: each judgement weighs the log-odds of its annotator's skill, which is estimated from agreement with the
+Each judgement weighs the log-odds of its annotator's skill, which is estimated from agreement with the
 *other* judgements of the same tasks, iterated. This is the one-coin model (Zhang et al., arXiv 1406.3824) fitted by
 leaving one out instead of by EM: EM grows over-confident at two or three judgements a task.
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annotation_ops.domain.project.criteria import ConsensusMethod
-from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
-from annotation_ops.domain.quality.statistic import ROUNDING
+from annotation_ops.domain.quality.consensus.consensus_label import TIE_LOG_ODDS
+from annotation_ops.domain.quality.consensus.ratings import softmax
+from annotation_ops.domain.quality.judgements import BoolArray, FloatArray, IntArray, Judgements
 
 ROUNDS = 20
 """At most. On simulated crowds of 10-14 people the largest error left is 0.13 after 8 rounds and 0.02 after 16."""
@@ -26,38 +26,29 @@ MAX_ACCURACY = 0.98
 PREVALENCE_WEIGHT = 0.7
 """Part of the log prevalence used while skills are estimated. With 1/3 spammers on classes 90:10 and 70:20:7:3, the worst
 of 8 runs against majority vote is -10 and +4 points at 0, -2 and +3 at 0.7, +2 and 0 at 1 (and confidence is worse)."""
-TIE_LOG_ODDS = 0.2
-"""A lead below this (55 to 45) is a tie: skills are not known more closely."""
 
 
 @dataclass(frozen=True, slots=True)
-class ConsensusLabel:
-    task_id: str
-    label: str | None
-    """None on a tie."""
-    confidence: float
-    """weighted_vote: posterior of the leading label. majority: its share of the judgements."""
-    distribution: tuple[float, ...]
-    """Posterior (or share) of each category, in the order of the categories; sums to 1."""
-    n_annotators: int
-    tie: bool
-    agreement: float
-    """Share of the judgements equal to the label; on a tie, of the most frequent answer."""
+class WeightedVote:
+    votes: FloatArray
+    """Summed log-odds of those who gave each category, (n_tasks, q)."""
+    prevalence: FloatArray
+    """(q,), sums to 1."""
+    weights: FloatArray
+    """Log-odds of each annotator, (n_annotators,)."""
+    posterior: FloatArray
+    """(n_tasks, q)."""
+    tied: BoolArray
+    """Tasks whose two leading labels have votes closer than TIE_LOG_ODDS, (n_tasks,): prevalence alone breaks no tie."""
 
 
-def consensus(judgements: Judgements, *, method: ConsensusMethod) -> tuple[ConsensusLabel, ...]:
-    """One entry a task, in task order. Independent of the order of rows and of all names."""
-    if not judgements.tasks:
-        return ()
-    counts = judgements.counts()
-    if method == "majority":
-        shares = counts / counts.sum(axis=1, keepdims=True)
-        return _labels(judgements, counts, shares, tied=_tied(counts, within=0.5))
-    votes = _votes(judgements, log_odds(annotator_accuracy(judgements), len(judgements.categories)))
-    scores = votes + np.log(_prevalence(votes))
-    likelihood = np.exp(scores - scores.max(axis=1, keepdims=True))
-    posterior = likelihood / likelihood.sum(axis=1, keepdims=True)
-    return _labels(judgements, counts, posterior, tied=_tied(votes, within=TIE_LOG_ODDS))
+def weighted_vote(judgements: Judgements) -> WeightedVote:
+    """Votes weighted by the log-odds of their annotator's skill, with the prevalence of the categories as prior."""
+    weights = log_odds(annotator_accuracy(judgements), len(judgements.categories))
+    votes = _votes(judgements, weights)
+    prevalence = _prevalence(votes)
+    posterior = softmax(votes + np.log(prevalence))
+    return WeightedVote(votes, prevalence, weights, posterior, _tied(votes, within=TIE_LOG_ODDS))
 
 
 def annotator_accuracy(judgements: Judgements) -> FloatArray:
@@ -156,40 +147,8 @@ def _chance(judgements: Judgements, prevalence: FloatArray) -> FloatArray:
     return chance
 
 
-def _tied(scores: FloatArray, *, within: float) -> FloatArray:
+def _tied(scores: FloatArray, *, within: float) -> BoolArray:
     if scores.shape[1] == 1:
-        return np.zeros(len(scores))
+        return np.zeros(len(scores), dtype=np.bool_)
     top = np.partition(scores, -2, axis=1)[:, -2:]
-    return np.asarray(top[:, 1] - top[:, 0] < within, dtype=np.float64)
-
-
-def _labels(
-    judgements: Judgements, counts: FloatArray, distribution: FloatArray, *, tied: FloatArray
-) -> tuple[ConsensusLabel, ...]:
-    # Prevalence alone never elects a label that nobody gave.
-    best = np.where(counts > 0, distribution, -1.0).argmax(axis=1)
-    size = counts.sum(axis=1)
-    rows = np.arange(len(size))
-    share = np.where(tied > 0, counts.max(axis=1), counts[rows, best]) / size
-    shares = np.round(distribution, ROUNDING).tolist()
-    return tuple(
-        ConsensusLabel(
-            task_id=task,
-            label=None if tie else judgements.categories[label],
-            confidence=shares[row][label],
-            distribution=tuple(shares[row]),
-            n_annotators=n,
-            tie=tie,
-            agreement=agreeing,
-        )
-        for row, (task, tie, label, n, agreeing) in enumerate(
-            zip(
-                judgements.tasks,
-                (tied > 0).tolist(),
-                best.tolist(),
-                size.astype(int).tolist(),
-                share.tolist(),
-                strict=True,
-            )
-        )
-    )
+    return np.asarray(top[:, 1] - top[:, 0] < within, dtype=np.bool_)

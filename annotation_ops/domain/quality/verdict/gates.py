@@ -86,3 +86,9 @@ def share_below(
     rate = generator.beta(bad + 0.5, n - bad + 0.5, size=draws)
     drawn = (bad + generator.binomial(unknown, rate)) / (n + unknown)
     return with_draws(bad / n, draws=drawn, confidence=criteria.confidence, n=n), drawn, tasks
+
+
+def shown(statistic: Statistic) -> str:
+    if statistic.value is None or statistic.low is None or statistic.high is None:
+        return "(undefined)"
+    return f"{statistic.value:.3f} ({statistic.low:.3f} to {statistic.high:.3f}, {statistic.n} tasks)"

@@ -1,32 +1,26 @@
 """The verdict on one batch: PASS, FAIL or INSUFFICIENT, with the evidence and reasons a manager understands."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.project.taxonomy import Taxonomy
-from annotation_ops.domain.quality.agreement.categorical import agreement
-from annotation_ops.domain.quality.agreement.coefficients import NOMINAL, ORDINAL
-from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport, AnnotatorAgreement, ClassAgreement
+from annotation_ops.domain.quality.agreement.measure import AnyJudgements, measure
+from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport
 from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.quality.statistic import Statistic, documents, rounded
-from annotation_ops.domain.quality.verdict.gates import (
-    Finding,
-    Outcome,
-    Reason,
-    decide,
-    decide_class,
-    share_below,
-    worst,
+from annotation_ops.domain.quality.planning.top_up import TopUpOrder, order_top_up
+from annotation_ops.domain.quality.statistic import Statistic
+from annotation_ops.domain.quality.verdict.class_guards import (
+    class_finding,
+    class_reason,
+    is_paradox,
+    under_paradox,
+    unseen,
+    with_class_top_up,
 )
-from annotation_ops.domain.records import JsonObject
-
-IMBALANCED = 0.6
-"""Prevalence index above which kappa-like statistics collapse and percent-like ones flatter (the kappa paradox)."""
-
-LENIENT = frozenset({"percent_agreement", "gwet_ac1"})
-"""Statistics that stay high although annotators never agree on a rare class."""
+from annotation_ops.domain.quality.verdict.evidence import Evidence, findings
+from annotation_ops.domain.quality.verdict.gates import Finding, Outcome, Reason, decide, share_below, shown, worst
+from annotation_ops.domain.quality.verdict.verdict import ClassFinding, Verdict
 
 MISSING = {
     "no_judgements": "the batch has no judgements",
@@ -36,70 +30,30 @@ MISSING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ClassFinding:
-    """Agreement on one class, and what it meant for the verdict."""
-
-    measured: ClassAgreement
-    critical: bool
-    outcome: Outcome | None
-    """None when the class did not take part in the decision."""
-
-    def document(self) -> JsonObject:
-        outcome = None if self.outcome is None else self.outcome.value
-        return {**self.measured.document(), "critical": self.critical, "outcome": outcome}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    outcome: Outcome
-    reasons: tuple[Reason, ...]
-    """Those that decided come first; a PASS has reasons too."""
-    criteria: Criteria
-    criteria_hash: str | None
-    statistics: Mapping[str, Statistic]
-    probability: float | None
-    """Posterior probability that the criteria's statistic reaches its threshold."""
-    prevalence_index: float | None
-    bias_index: float | None
-    paradox: bool
-    """Classes were so unequal that class agreement decided instead of the statistic alone."""
-    classes: tuple[ClassFinding, ...]
-    annotators: tuple[AnnotatorAgreement, ...]
-    tasks_below: tuple[str, ...]
-    """Ids of the overlapping tasks whose agreement is below `task_threshold`."""
-    share_below: Statistic
-
-    def document(self) -> JsonObject:
-        """The verdict JSON of docs/interface.md; floats rounded, never NaN, the same bytes for the same input."""
-        return {
-            "verdict": self.outcome.value,
-            "reasons": [{"code": reason.code, "text": reason.text} for reason in self.reasons],
-            "criteria": {"version": self.criteria.version, "hash": self.criteria_hash},
-            "statistics": documents(self.statistics.items()),
-            "probability": rounded(self.probability),
-            "prevalence_index": rounded(self.prevalence_index),
-            "bias_index": rounded(self.bias_index),
-            "paradox": self.paradox,
-            "classes": [item.document() for item in self.classes],
-            "annotators": [item.document() for item in self.annotators],
-            "tasks_below": list(self.tasks_below),
-            "share_below": self.share_below.document(),
-        }
-
-
 def judge(
-    judgements: Judgements, *, criteria: Criteria, taxonomy: Taxonomy, seed: int, criteria_hash: str | None = None
+    judgements: AnyJudgements,
+    *,
+    criteria: Criteria,
+    taxonomy: Taxonomy,
+    seed: int,
+    criteria_hash: str | None = None,
+    evidence: Evidence | None = None,
 ) -> Verdict:
-    """Judge a whole batch. FAIL beats INSUFFICIENT beats PASS among the statistic, the task share and the classes.
+    """Judge a whole batch. FAIL beats INSUFFICIENT beats PASS among the statistic, the task share, the classes and the
+    further evidence.
 
     Too few overlapping tasks is INSUFFICIENT before anything else is asked. An undefined statistic never passes by
-    itself. Raises InvalidInput when the criteria name an unknown statistic, or the judgements' categories are not the
-    taxonomy's labels in its order.
+    itself. Give only judgements that were asked for at random: others bias agreement. Raises InvalidInput when the
+    criteria name a statistic that the task type does not have, or the judgements' categories are not the taxonomy's
+    labels in its order.
     """
-    _check(judgements, criteria, taxonomy)
-    report = agreement(judgements, confidence=criteria.confidence, seed=seed, ordered=taxonomy.ordered)
+    report = measure(judgements, confidence=criteria.confidence, seed=seed, ordered=taxonomy.ordered)
+    _check(judgements, report, criteria, taxonomy)
+    known = evidence or Evidence()
+    if known.class_top_up and isinstance(judgements, Judgements):
+        report = with_class_top_up(report, judgements, evidence=known, confidence=criteria.confidence, seed=seed)
     share, share_draws, below = share_below(report, criteria=criteria, seed=seed, draws=DRAWS)
+    critical = {label.name: label.critical for label in taxonomy.labels}
     draft = Verdict(
         outcome=Outcome.INSUFFICIENT,
         reasons=(_too_few(report, criteria),),
@@ -110,43 +64,62 @@ def judge(
         prevalence_index=report.prevalence_index,
         bias_index=report.bias_index,
         paradox=False,
-        classes=tuple(
-            ClassFinding(item, label.critical, None)
-            for item, label in zip(report.classes, taxonomy.labels, strict=True)
-        ),
+        classes=tuple(ClassFinding(item, critical[item.label], None) for item in report.classes),
         annotators=report.annotators,
         tasks_below=below,
         share_below=share,
+        evidence=known,
+        top_up=None,
     )
-    if report.n_overlap_tasks < max(criteria.min_overlap_tasks, 1):
-        return draft
+    lacking = max(criteria.min_overlap_tasks, 1) - report.n_overlap_tasks
+    if lacking > 0:
+        possible = report.n_tasks >= report.n_overlap_tasks + lacking
+        return replace(draft, top_up=_top_up(draft, report, wanted=lacking) if possible else None)
     shared = decide(-(share.value or 0.0), draws=-share_draws, threshold=-criteria.max_share_below, criteria=criteria)
-    return _settled(draft, report, judgements, Finding(shared, _share_reason(shared, share, criteria)))
+    share_finding = Finding(shared, _share_reason(shared, share, criteria))
+    return _settled(draft, report, answered=_answered(judgements, report), share=share_finding)
 
 
-def _settled(draft: Verdict, report: AgreementReport, judgements: Judgements, share: Finding) -> Verdict:
+def _settled(draft: Verdict, report: AgreementReport, *, answered: frozenset[str], share: Finding) -> Verdict:
     criteria = draft.criteria
     statistic = _statistic_finding(report, criteria)
-    paradox = _is_paradox(report, criteria, statistic.outcome)
-    classes = tuple(_class_finding(item, report, judgements, criteria, strict=paradox) for item in draft.classes)
-    found = [_under_paradox(statistic, classes, report, criteria) if paradox else statistic, share]
-    found += [
-        Finding(item.outcome, _class_reason(item, criteria))
+    paradox = is_paradox(report, criteria, statistic.outcome)
+    classes = tuple(class_finding(item, report, criteria, answered=answered, strict=paradox) for item in draft.classes)
+    measured = [under_paradox(statistic, classes, report, criteria) if paradox else statistic, share]
+    measured += [
+        Finding(item.outcome, class_reason(item, criteria))
         for item in classes
         if item.outcome is not None and (item.critical or item.outcome is not Outcome.PASS)
     ]
+    found = [*measured, *findings(draft.evidence, criteria)]
     outcome = worst(tuple(finding.outcome for finding in found))
     ordered = sorted(found, key=lambda finding: finding.outcome is not outcome)
-    reasons = tuple(finding.reason for finding in ordered) + _unseen(classes)
-    return replace(draft, outcome=outcome, reasons=reasons, paradox=paradox, classes=classes)
+    reasons = tuple(finding.reason for finding in ordered) + unseen(classes)
+    verdict = replace(draft, outcome=outcome, reasons=reasons, paradox=paradox, classes=classes)
+    more_helps = any(finding.outcome is Outcome.INSUFFICIENT for finding in measured)
+    if outcome is Outcome.INSUFFICIENT and more_helps:
+        return replace(verdict, top_up=_top_up(verdict, report, wanted=0))
+    return verdict
 
 
-def _check(judgements: Judgements, criteria: Criteria, taxonomy: Taxonomy) -> None:
-    known = (*NOMINAL, *(ORDINAL if taxonomy.ordered else ()))
-    if criteria.statistic not in known:
+def _top_up(verdict: Verdict, report: AgreementReport, *, wanted: int) -> TopUpOrder | None:
+    open_classes = [one.measured.label for one in verdict.classes if one.outcome is Outcome.INSUFFICIENT]
+    return order_top_up(
+        draws=report.draws.get(verdict.criteria.statistic),
+        threshold=verdict.criteria.threshold,
+        n=report.n_overlap_tasks,
+        wanted=wanted,
+        classes=open_classes,
+        earlier_rounds=verdict.evidence.earlier_rounds,
+        limits=verdict.evidence.limits,
+    )
+
+
+def _check(judgements: AnyJudgements, report: AgreementReport, criteria: Criteria, taxonomy: Taxonomy) -> None:
+    if criteria.statistic not in report.statistics:
         raise InvalidInput(
-            f"criteria {criteria.version}: found statistic {criteria.statistic!r}, expected one of {', '.join(known)}. "
-            "Correct the name in the criteria."
+            f"criteria {criteria.version}: found statistic {criteria.statistic!r}, expected one of "
+            f"{', '.join(report.statistics)}. Correct the name in the criteria."
         )
     if judgements.categories != taxonomy.names:
         raise InvalidInput(
@@ -155,10 +128,17 @@ def _check(judgements: Judgements, criteria: Criteria, taxonomy: Taxonomy) -> No
         )
 
 
+def _answered(judgements: AnyJudgements, report: AgreementReport) -> frozenset[str]:
+    """Labels that anybody gave, on a task of overlap or not."""
+    if isinstance(judgements, Judgements):
+        return frozenset(judgements.categories[at] for at in set(judgements.label_index.tolist()))
+    return frozenset(item.label for item in report.classes if item.n_judgements)
+
+
 def _statistic_finding(report: AgreementReport, criteria: Criteria) -> Finding:
     name, statistic = criteria.statistic, report.statistics[criteria.statistic]
     if statistic.value is None:
-        cause = MISSING[statistic.reason or "no_overlap"]
+        cause = MISSING.get(statistic.reason or "", statistic.reason)
         return Finding(Outcome.INSUFFICIENT, Reason("statistic_undefined", f"{name} is undefined: {cause}."))
     outcome = decide(statistic.value, draws=report.draws[name], threshold=criteria.threshold, criteria=criteria)
     code, verb = {
@@ -167,108 +147,7 @@ def _statistic_finding(report: AgreementReport, criteria: Criteria) -> Finding:
         Outcome.INSUFFICIENT: ("agreement_not_settled", "is not settled against"),
     }[outcome]
     more = " More overlapping tasks would settle it." if outcome is Outcome.INSUFFICIENT else ""
-    return Finding(outcome, Reason(code, f"{name} {_shown(statistic)} {verb} {criteria.threshold:g}.{more}"))
-
-
-def _is_paradox(report: AgreementReport, criteria: Criteria, outcome: Outcome) -> bool:
-    """Whether the statistic's own word cannot be taken: a low kappa, or a high AC1, on very unequal classes."""
-    if report.statistics[criteria.statistic].reason == "single_category":
-        return True
-    if report.prevalence_index is None or report.prevalence_index <= IMBALANCED:
-        return False
-    return (outcome is Outcome.PASS) == (criteria.statistic in LENIENT)
-
-
-def _under_paradox(
-    statistic: Finding, classes: tuple[ClassFinding, ...], report: AgreementReport, criteria: Criteria
-) -> Finding:
-    """PASS only when a high AC1 and sound agreement on every class are proven; FAIL only when AC1 fails as well."""
-    robust = report.statistics["gwet_ac1"]
-    if robust.value is None or criteria.statistic in LENIENT:
-        return statistic
-    outcome = decide(robust.value, draws=report.draws["gwet_ac1"], threshold=criteria.threshold, criteria=criteria)
-    if outcome is Outcome.FAIL and statistic.outcome is Outcome.FAIL:
-        return statistic
-    proven = decide(
-        robust.value, draws=report.draws["gwet_ac1"], threshold=criteria.threshold, criteria=_by_evidence(criteria)
-    )
-    every = all(item.outcome is Outcome.PASS for item in classes if item.outcome is not None)
-    settled = Outcome.PASS if proven is Outcome.PASS and every else Outcome.INSUFFICIENT
-    advice = (
-        "gwet_ac1 and the agreement on each class are sound, so the batch does not suffer for it"
-        if settled is Outcome.PASS
-        else "it neither fails nor passes the batch; overlap more tasks of the rare classes"
-    )
-    return Finding(
-        settled,
-        Reason(
-            "prevalence_paradox",
-            f"{statistic.reason.text} One class dominates (prevalence index {report.prevalence_index or 0.0:.2f}), which makes "
-            f"this statistic unreliable; gwet_ac1 is {_shown(robust)}: {advice}.",
-        ),
-    )
-
-
-def _class_finding(
-    item: ClassFinding, report: AgreementReport, judgements: Judgements, criteria: Criteria, *, strict: bool
-) -> ClassFinding:
-    """Guard critical classes; under the paradox (`strict`) every class in use, and critical ones even if unused."""
-    label, statistic = item.measured.label, item.measured.agreement
-    if statistic.value is None:
-        answered = bool((judgements.label_index == judgements.categories.index(label)).any())
-        guarded = item.critical and (strict or answered)
-        return replace(item, outcome=Outcome.INSUFFICIENT if guarded else None)
-    if not (item.critical or strict):
-        return item
-    outcome = decide_class(
-        statistic.value,
-        draws=report.class_draws[label],
-        expected_tasks=item.measured.n_judgements * report.n_overlap_tasks / _overlap_judgements(report),
-        threshold=criteria.critical_class_agreement,
-        criteria=_by_evidence(criteria) if strict else criteria,
-    )
-    if outcome is Outcome.FAIL and not item.critical:
-        outcome = Outcome.INSUFFICIENT
-    return replace(item, outcome=outcome)
-
-
-def _by_evidence(criteria: Criteria) -> Criteria:
-    return replace(criteria, mode="evidence")
-
-
-def _overlap_judgements(report: AgreementReport) -> int:
-    return max(1, sum(item.n_judgements for item in report.classes))
-
-
-def _class_reason(item: ClassFinding, criteria: Criteria) -> Reason:
-    label, statistic = item.measured.label, item.measured.agreement
-    kind = "critical class" if item.critical else "class"
-    if statistic.value is None:
-        return Reason(
-            "class_not_shown",
-            f"No two annotators judged a task of {kind} {label!r}, so agreement on it is not shown. Overlap such tasks.",
-        )
-    code, verb = {
-        Outcome.PASS: ("class_agreement_reached", "reaches"),
-        Outcome.FAIL: ("class_agreement_too_low", "is below"),
-        Outcome.INSUFFICIENT: ("class_agreement_not_settled", "is not shown to reach"),
-    }[item.outcome or Outcome.INSUFFICIENT]
-    more = " Overlap more tasks of it." if item.outcome is Outcome.INSUFFICIENT else ""
-    return Reason(
-        code,
-        f"Agreement on {kind} {label!r} {_shown(statistic)} {verb} {criteria.critical_class_agreement:g}.{more}",
-    )
-
-
-def _unseen(classes: tuple[ClassFinding, ...]) -> tuple[Reason, ...]:
-    return tuple(
-        Reason(
-            "critical_class_unused",
-            f"Nobody used critical class {item.measured.label!r}: this verdict says nothing about it.",
-        )
-        for item in classes
-        if item.critical and item.outcome is None
-    )
+    return Finding(outcome, Reason(code, f"{name} {shown(statistic)} {verb} {criteria.threshold:g}.{more}"))
 
 
 def _too_few(report: AgreementReport, criteria: Criteria) -> Reason:
@@ -287,12 +166,6 @@ def _share_reason(outcome: Outcome, share: Statistic, criteria: Criteria) -> Rea
     }[outcome]
     return Reason(
         code,
-        f"The share of tasks whose agreement is below {criteria.task_threshold:g}, {_shown(share)}, {verb} the "
+        f"The share of tasks whose agreement is below {criteria.task_threshold:g}, {shown(share)}, {verb} the "
         f"{criteria.max_share_below:g} allowed.",
     )
-
-
-def _shown(statistic: Statistic) -> str:
-    if statistic.value is None or statistic.low is None or statistic.high is None:
-        return "(undefined)"
-    return f"{statistic.value:.3f} ({statistic.low:.3f} to {statistic.high:.3f}, {statistic.n} tasks)"

@@ -3,13 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation_ops.domain.quality.consensus.weighted_vote import (
-    MAX_ACCURACY,
-    ConsensusLabel,
-    annotator_accuracy,
-    consensus,
-    log_odds,
-)
+from annotation_ops.domain.quality.consensus.consensus_label import ConsensusLabel
+from annotation_ops.domain.quality.consensus.methods import consensus
+from annotation_ops.domain.quality.consensus.weighted_vote import MAX_ACCURACY, annotator_accuracy, log_odds
 from annotation_ops.domain.quality.judgements import IntArray, Judgements
 from annotation_ops_tests.domain.quality.crowds import crowd, of_grid
 

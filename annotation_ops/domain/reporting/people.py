@@ -1,0 +1,158 @@
+"""What the people of a report look like: heat map by class, matrix of pairs, and the flags beside a name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from annotation_ops.domain.quality.statistic import Statistic
+from annotation_ops.domain.reporting.tallies import Pair, Tallies, Tally, added, needs_attention, proportions
+
+HEAT_ROWS = 30
+"""Annotators with a row of their own: what fits one printed page; the others share a strip."""
+HEAT_COLUMNS = 24
+"""Classes with a column of their own."""
+MATRIX_PEOPLE = 14
+"""Annotators in the pair matrix: wider does not fit a printed page."""
+LOWEST_PAIRS = 10
+FEW_TASKS = 5
+"""Fewer shared tasks say nothing worth a colour: the widest interval of 4 tasks spans more than half the scale."""
+FEW_SHARED = 10
+"""Shared tasks below which a person's agreement is called little evidence."""
+FALSE_DISCOVERY_RATE = 0.05
+QUICK = 0.5
+"""Of the crowd's median seconds: less is called quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    annotator_id: str
+    overall: Statistic
+    cells: tuple[Statistic | None, ...]
+    """One a column; None where the annotator never gave the class on a shared task."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Agreement of each annotator with the others, by the class the annotator gave."""
+
+    labels: tuple[str, ...]
+    labels_left_out: int
+    rows: tuple[HeatRow, ...]
+    """Those most certain to agree little, first."""
+    others: tuple[tuple[str, Statistic], ...]
+    """Annotators without a row, in the same order, with their overall agreement."""
+    everybody: tuple[Statistic | None, ...]
+    """All annotators together, one a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    annotators: Pair
+    agreement: Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class PairMatrix:
+    people: tuple[str, ...]
+    cells: tuple[tuple[Statistic | None, ...], ...]
+    """Symmetric, (n_people, n_people); None on the diagonal and for two who share no task."""
+    n_pairs: int
+    """All pairs that share a task, shown or not."""
+    complete: bool
+    """Whether every pair is in the matrix; if not, `histogram` shows them all."""
+    histogram: tuple[int, ...]
+    """Pairs by agreement, ten bins of 0.1."""
+    lowest: tuple[PairRow, ...]
+    """Those most certain to agree little."""
+
+
+def heat_map(tallies: Tallies, *, labels: Sequence[str], confidence: float) -> HeatMap:
+    """`labels` in taxonomy order; those used most keep their column when there are too many."""
+    overall = proportions(tallies.by_annotator, confidence=confidence)
+    cells = proportions(tallies.by_cell, confidence=confidence)
+    shown = _most_used(tallies, labels)
+    ranked = sorted(overall, key=lambda name: (*needs_attention(overall[name]), name))
+    first, others = ranked[:HEAT_ROWS], ranked[HEAT_ROWS:]
+    return HeatMap(
+        labels=shown,
+        labels_left_out=len(labels) - len(shown),
+        rows=tuple(HeatRow(n, overall[n], tuple(cells.get((n, label)) for label in shown)) for n in first),
+        others=tuple((name, overall[name]) for name in others),
+        everybody=_everybody(tallies, shown, confidence=confidence),
+    )
+
+
+def pair_matrix(tallies: Tallies, *, confidence: float) -> PairMatrix:
+    """Everybody when they fit, else those who share the most tasks."""
+    pairs = proportions(tallies.by_pair, confidence=confidence)
+    shared: dict[str, int] = {}
+    for pair, statistic in pairs.items():
+        for name in pair:
+            shared[name] = shared.get(name, 0) + statistic.n
+    most = sorted(shared, key=lambda name: (-shared[name], name))[:MATRIX_PEOPLE]
+    people = tuple(sorted(most))
+    values = [statistic.value for statistic in pairs.values() if statistic.value is not None]
+    bins, _ = np.histogram(np.array(values, dtype=np.float64), bins=10, range=(0.0, 1.0))
+    telling = {pair: statistic for pair, statistic in pairs.items() if statistic.n >= FEW_TASKS}
+    lowest = sorted(telling, key=lambda pair: (*needs_attention(telling[pair]), pair))[:LOWEST_PAIRS]
+    return PairMatrix(
+        people=people,
+        cells=tuple(tuple(pairs.get((min(a, b), max(a, b))) if a != b else None for b in people) for a in people),
+        n_pairs=len(pairs),
+        complete=len(shared) <= MATRIX_PEOPLE,
+        histogram=tuple(int(count) for count in bins),
+        lowest=tuple(PairRow(pair, telling[pair]) for pair in lowest),
+    )
+
+
+def flags(tallies: Mapping[str, Tally], *, seconds: Mapping[str, float | None]) -> dict[str, tuple[str, ...]]:
+    """What stands out about each annotator; a reason to look, not a judgement of the person.
+
+    `below_the_others`: the posterior probability of agreeing as often as everybody together is small, with the false
+    discovery rate over all annotators held at 5% (Benjamini and Hochberg 1995). `little_evidence`: few shared tasks.
+    `quick`: median `seconds` below half the median of the annotators.
+    """
+    low = _below(tallies)
+    usual = float(np.median([value for value in seconds.values() if value is not None] or [0.0]))
+    found = {}
+    for name, tally in tallies.items():
+        pace = seconds.get(name)
+        raised = {
+            "below_the_others": name in low,
+            "quick": pace is not None and pace < QUICK * usual,
+            "little_evidence": tally.n < FEW_SHARED,
+        }
+        found[name] = tuple(flag for flag, up in raised.items() if up)
+    return found
+
+
+def _below(tallies: Mapping[str, Tally]) -> frozenset[str]:
+    telling = {name: tally for name, tally in tallies.items() if tally.n >= FEW_SHARED}
+    if len(telling) < 3:
+        return frozenset()
+    n = np.array([tally.n for tally in telling.values()], dtype=np.float64)
+    agreeing = np.minimum(np.array([tally.agreeing for tally in telling.values()]), n)
+    crowd = agreeing.sum() / n.sum()
+    p = beta.sf(crowd, agreeing + 0.5, n - agreeing + 0.5)
+    order = np.argsort(p, kind="stable")
+    passed = p[order] <= FALSE_DISCOVERY_RATE * np.arange(1, len(p) + 1) / len(p)
+    last = int(np.flatnonzero(passed).max(initial=-1))
+    names = list(telling)
+    return frozenset(names[at] for at in order[: last + 1].tolist())
+
+
+def _most_used(tallies: Tallies, labels: Sequence[str]) -> tuple[str, ...]:
+    used: dict[str, int] = {}
+    for (_, label), tally in tallies.by_cell.items():
+        used[label] = used.get(label, 0) + tally.n
+    kept = sorted(labels, key=lambda label: -used.get(label, 0))[:HEAT_COLUMNS]
+    return tuple(label for label in labels if label in set(kept))
+
+
+def _everybody(tallies: Tallies, labels: Sequence[str], *, confidence: float) -> tuple[Statistic | None, ...]:
+    """n counts judgements here: several of one task, so the intervals are too narrow and only the values are shown."""
+    by_label = added(Tallies(by_annotator={label: tally}) for (_, label), tally in tallies.by_cell.items())
+    found = proportions(by_label.by_annotator, confidence=confidence)
+    return tuple(found.get(label) for label in labels)

@@ -1,0 +1,155 @@
+"""One attempt as a report needs it: small enough that a project's attempts fit into memory side by side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from annotation_ops.domain.project.criteria import Criteria
+from annotation_ops.domain.quality.judgements import Judgements
+from annotation_ops.domain.quality.statistic import Statistic, undefined
+from annotation_ops.domain.records import (
+    WITH_LABELS,
+    Annotation,
+    Attempt,
+    Batch,
+    JsonObject,
+    VerdictRecord,
+)
+from annotation_ops.domain.reporting.tallies import Tallies, tallies_of, tallies_of_document
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What one annotator put into one attempt."""
+
+    judgements: int
+    seconds: tuple[float, ...]
+    """Lead times of the judgements that have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSummary:
+    batch: Batch
+    attempt: Attempt
+    verdicts: tuple[VerdictRecord, ...]
+    """Of this attempt, oldest first."""
+    in_force: VerdictRecord | None
+    criteria: Criteria | None
+    """Those the verdict in force was judged by; None when there is no verdict or their text is not stored."""
+    n_tasks: int
+    accepted_labels: int
+    efforts: Mapping[str, Effort]
+    """By annotator."""
+    tallies: Tallies
+    label_counts: Mapping[str, int]
+    """Tasks by consensus label."""
+    newest: datetime
+    """Time of the newest record of the attempt."""
+
+    @property
+    def key(self) -> str:
+        return self.attempt.key
+
+    @property
+    def rejected(self) -> bool:
+        return self.in_force is not None and self.in_force.outcome == "FAIL"
+
+    @property
+    def accepted(self) -> bool:
+        return self.in_force is not None and self.in_force.outcome == "PASS"
+
+    @property
+    def with_labels(self) -> bool:
+        """False for audits and calibrations, which cost judgements and bring no labels."""
+        return self.batch.purpose in WITH_LABELS
+
+    @property
+    def judgements(self) -> int:
+        return sum(effort.judgements for effort in self.efforts.values())
+
+
+def summarise(
+    batch: Batch,
+    attempt: Attempt,
+    *,
+    annotations: Sequence[Annotation],
+    measured: Judgements | None,
+    verdicts: Sequence[VerdictRecord],
+    in_force: VerdictRecord | None,
+    criteria: Criteria | None,
+    consensus: Mapping[str, str],
+    n_tasks: int,
+    accepted_labels: int,
+    committed_at: datetime | None = None,
+) -> AttemptSummary:
+    """`measured` are the judgements that agreement may rest on; without them (answers that are no labels) the people come
+    from the verdict document. `consensus` maps a task to its label."""
+    document = in_force.document if in_force else {}
+    return AttemptSummary(
+        batch=batch,
+        attempt=attempt,
+        verdicts=tuple(verdicts),
+        in_force=in_force,
+        criteria=criteria,
+        n_tasks=n_tasks,
+        accepted_labels=accepted_labels,
+        efforts=_efforts(annotations),
+        tallies=tallies_of(measured, consensus=consensus) if measured else tallies_of_document(document),
+        label_counts=_counts(consensus.values()),
+        newest=_newest(attempt, annotations, verdicts, committed_at),
+    )
+
+
+def statistic_from(document: JsonObject | None) -> Statistic:
+    """A statistic of a stored document; what it lacks is undefined."""
+    if not document or document.get("value") is None:
+        found = document or {}
+        return undefined(str(found.get("reason") or "not_recorded"), n=int(found.get("n") or 0))
+    low, high = document.get("low"), document.get("high")
+    return Statistic(
+        float(document["value"]),
+        None,
+        None if low is None else float(low),
+        None if high is None else float(high),
+        int(document.get("n") or 0),
+    )
+
+
+def is_statistic(value: object) -> bool:
+    """Whether a value of a stored document is a statistic."""
+    return isinstance(value, dict) and {"value", "n"} <= value.keys()
+
+
+def _efforts(annotations: Sequence[Annotation]) -> dict[str, Effort]:
+    counts: dict[str, int] = {}
+    seconds: dict[str, list[float]] = {}
+    for annotation in annotations:
+        who = annotation.annotator_id
+        counts[who] = counts.get(who, 0) + 1
+        if annotation.lead_time_seconds is not None:
+            seconds.setdefault(who, []).append(annotation.lead_time_seconds)
+    return {who: Effort(counts[who], tuple(seconds.get(who, ()))) for who in sorted(counts)}
+
+
+def _counts(labels: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for label in labels:
+        counts[label] = counts.get(label, 0) + 1
+    return counts
+
+
+def _newest(
+    attempt: Attempt,
+    annotations: Sequence[Annotation],
+    verdicts: Sequence[VerdictRecord],
+    committed_at: datetime | None,
+) -> datetime:
+    stamps = (attempt.dispatched_at, attempt.completed_at, attempt.judged_at, attempt.published_at, committed_at)
+    return max(
+        [
+            attempt.planned_at,
+            *(stamp for stamp in stamps if stamp is not None),
+            *(annotation.collected_at for annotation in annotations),
+            *(verdict.judged_at for verdict in verdicts),
+        ]
+    )

@@ -1,0 +1,177 @@
+"""Reports: what the ledger says about one batch or a whole project, as view models for a renderer.
+
+Only records decide what is in them: no clock and no chance, so the same ledger gives the same report.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from annotation_ops.domain.errors import NotFound
+from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.project.criteria import Criteria, parse_criteria
+from annotation_ops.domain.quality.consensus.methods import consensus
+from annotation_ops.domain.quality.judgements import Judgements
+from annotation_ops.domain.records import (
+    Annotation,
+    AssignmentPurpose,
+    Attempt,
+    Batch,
+    LabelCommit,
+    VerdictRecord,
+)
+from annotation_ops.domain.reporting.batch_report import BatchReport, batch_report
+from annotation_ops.domain.reporting.project_report import ProjectReport, project_report
+from annotation_ops.domain.reporting.summary import AttemptSummary, summarise
+from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.judge import verdict_in_force
+
+BIASED = frozenset({AssignmentPurpose.ADAPTIVE, AssignmentPurpose.CLASS_TOP_UP})
+"""Judgements asked for because of earlier answers: they settle labels, but agreement measured on them is too low."""
+EARLIER = 20
+"""Newest accepted attempts whose label mix a batch is shown against."""
+
+
+class _Collector:
+    """Reads one project's ledger; what several attempts share is read once."""
+
+    def __init__(self, project: AnnotationProject, ledger: Ledger) -> None:
+        self.project = project
+        self.ledger = ledger
+        self.batches: Mapping[str, Batch] = {batch.batch_id: batch for batch in ledger.batches(project.name)}
+        self._commits: dict[tuple[str, int], LabelCommit] = {}
+        for commit in ledger.label_commits(project.name):
+            self._commits[commit.batch_id, commit.attempt] = commit
+        self._verdicts: dict[tuple[str, int], list[VerdictRecord]] = {}
+        for verdict in ledger.verdicts(project.name):
+            self._verdicts.setdefault((verdict.batch_id, verdict.attempt), []).append(verdict)
+        self._criteria: dict[str, Criteria | None] = {project.pinned("criteria"): project.criteria}
+
+    def summary(self, attempt: Attempt) -> AttemptSummary:
+        name, place = self.project.name, (attempt.batch_id, attempt.number)
+        annotations = self.ledger.annotations(name, *place)
+        verdicts = self._verdicts.get(place, [])
+        in_force = verdict_in_force(name, attempt.key, ledger=self.ledger) if verdicts else None
+        criteria = self._criteria_of(in_force.criteria) if in_force else None
+        everything = _judgements(self.project, annotations)
+        commit = self._commits.get(place)
+        return summarise(
+            self.batches[attempt.batch_id],
+            attempt,
+            annotations=annotations,
+            measured=_judgements(self.project, self._unbiased(place, annotations)),
+            verdicts=verdicts,
+            in_force=in_force,
+            criteria=criteria,
+            consensus=_labels(everything, criteria or self.project.criteria),
+            n_tasks=len(self.ledger.tasks(name, *place)),
+            accepted_labels=commit.n_labels if commit else 0,
+            committed_at=commit.committed_at if commit else None,
+        )
+
+    def _unbiased(self, place: tuple[str, int], annotations: Sequence[Annotation]) -> list[Annotation]:
+        assignments = self.ledger.assignments(self.project.name, *place)
+        biased = {(a.task_key, a.annotator_id) for a in assignments if a.purpose in BIASED}
+        return [a for a in annotations if (a.task_key, a.annotator_id) not in biased]
+
+    def _criteria_of(self, pinned: str) -> Criteria | None:
+        if pinned not in self._criteria:
+            self._criteria[pinned] = self._stored_criteria(pinned)
+        return self._criteria[pinned]
+
+    def _stored_criteria(self, pinned: str) -> Criteria | None:
+        try:
+            text = self.ledger.document_body(self.project.name, "criteria", pinned.partition("+")[0])
+        except NotFound:
+            return None
+        return parse_criteria(text).record
+
+
+def collect_batch_report(project: AnnotationProject, key: str, *, ledger: Ledger, price: float = 1.0) -> BatchReport:
+    """`key` names an attempt (`2026-11-23-active-01.a2`), or a batch, of which the newest attempt is meant.
+
+    Raises NotFound naming batches that exist.
+    """
+    collector = _Collector(project, ledger)
+    every = ledger.attempts(project.name)
+    chosen = _chosen(project, key, every)
+    summaries = [collector.summary(one) for one in every if one.batch_id == chosen.batch_id]
+    summary = next(one for one in summaries if one.attempt.number == chosen.number)
+    batch_id, number = chosen.batch_id, chosen.number
+    return batch_report(
+        summary,
+        attempts=summaries,
+        earlier=_accepted_before(collector, every, summary),
+        tasks=ledger.tasks(project.name, batch_id, number),
+        annotations=ledger.annotations(project.name, batch_id, number),
+        task_type=project.contract.task_type,
+        labels=_categories(project, [summary]),
+        price=price,
+    )
+
+
+def collect_project_report(
+    project: AnnotationProject,
+    *,
+    ledger: Ledger,
+    price: float = 1.0,
+    raised: Mapping[str, Sequence[str]] | None = None,
+) -> ProjectReport:
+    """All batches of the project; `raised` are flags found elsewhere, by annotator. One attempt is in memory at a time."""
+    collector = _Collector(project, ledger)
+    summaries = [collector.summary(attempt) for attempt in ledger.attempts(project.name)]
+    summaries.sort(key=lambda one: (one.attempt.planned_at, one.key))
+    return project_report(
+        summaries,
+        project=project.name,
+        task_type=project.contract.task_type,
+        labels=_categories(project, summaries),
+        cohorts={person.annotator_id: person.cohort for person in project.workforce.annotators},
+        incidents=ledger.incidents(project.name),
+        price=price,
+        raised=raised,
+    )
+
+
+def _chosen(project: AnnotationProject, key: str, every: Sequence[Attempt]) -> Attempt:
+    matching = [one for one in every if key in (one.key, one.batch_id)]
+    if not matching:
+        newest = ", ".join(one.key for one in every[-5:]) or "none: nothing is planned yet"
+        raise NotFound(f"batch {key!r} of {project.name}: not found; the newest are {newest}")
+    return matching[-1]
+
+
+def _accepted_before(
+    collector: _Collector, every: Sequence[Attempt], summary: AttemptSummary
+) -> tuple[AttemptSummary, ...]:
+    """Accepted attempts of other batches with labels, judged before this one."""
+    decided = summary.in_force.judged_at if summary.in_force else None
+    others = [one for one in every if one.batch_id != summary.batch.batch_id and one.judged_at is not None]
+    before = [one for one in others if decided is None or (one.judged_at is not None and one.judged_at < decided)]
+    newest = sorted(before, key=lambda one: (one.judged_at or one.planned_at, one.key), reverse=True)
+    found = (collector.summary(one) for one in newest)
+    return tuple(islice((one for one in found if one.accepted and one.with_labels), EARLIER))
+
+
+def _judgements(project: AnnotationProject, annotations: Sequence[Annotation]) -> Judgements | None:
+    """The answers as categories, those that an older taxonomy knew behind the present ones; None if they are no labels."""
+    rows = [(a.task_key, a.annotator_id, a.value.get("label")) for a in annotations]
+    labelled = [(task, who, label) for task, who, label in rows if isinstance(label, str)]
+    if not labelled or len(labelled) < len(rows):
+        return None
+    known = project.taxonomy.names
+    older = sorted({label for _, _, label in labelled} - set(known))
+    return Judgements.from_rows(labelled, categories=(*known, *older))
+
+
+def _labels(judgements: Judgements | None, criteria: Criteria) -> dict[str, str]:
+    if judgements is None:
+        return {}
+    found = consensus(judgements, method=criteria.consensus)
+    return {one.task_id: one.label for one in found if one.label is not None}
+
+
+def _categories(project: AnnotationProject, summaries: Sequence[AttemptSummary]) -> tuple[str, ...]:
+    """The taxonomy's labels, then those only older attempts used."""
+    used = {label for one in summaries for _, label in one.tallies.by_cell}
+    used |= {label for one in summaries for label in one.label_counts}
+    return (*project.taxonomy.names, *sorted(used - set(project.taxonomy.names)))
