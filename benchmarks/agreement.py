@@ -4,8 +4,8 @@
 
 The data: 3 judgements a task, 500 annotators (fewer below a million tasks, so that a pair shares 24), 10 classes, guesses
 by 15%. CPU seconds are those of the work alone, after imports and loading; peak memory is that of the whole process, data
-included. Peers start from the labels as a tasks x 3 table, this package from judgements. The scikit-learn loop runs over PAIRS_TRIED pairs that
-share 20 tasks and is extrapolated to all such pairs; so is the finding of each pair's shared tasks, which it needs too.
+included. Peers start from the labels as a tasks x 3 table, this package from judgements. The scikit-learn loop finds the
+shared tasks of every pair, then runs over PAIRS_TRIED of the pairs that share 20 and is extrapolated to all of those.
 `--full` is 1,000,000 tasks, and this package alone on 10,000,000.
 """
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "annotation_ops.cli.report:report",
     "status": "annotation_ops.cli.status:status",
     "validate": "annotation_ops.cli.validate:validate",
+    "what-if": "annotation_ops.cli.what_if:what_if",
 }
 """Name -> where the command lives; a command is imported when it is used, so `--help` answers at once."""
 

@@ -27,10 +27,8 @@ from annotation_ops.domain.records import (
 )
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, consensus_of
+from annotation_ops.services.published_labels import GOLD
 from annotation_ops.services.spot_audit import audit_result
-
-GOLD = "gold:"
-"""A task whose answer is known: its selection reason is this mark and the JSON of the answer."""
 
 ACCEPTED = frozenset({BatchState.PASSED, BatchState.PUBLISHED, BatchState.IN_AUDIT})
 
@@ -112,7 +110,7 @@ def further_evidence(project: AnnotationProject, material: Material, *, seed: in
             confidence=project.criteria.confidence,
             seed=seed,
         )
-        if project.criteria.gold is not None
+        if project.criteria.gold is not None and gold
         else None,
         label_mix=_label_mix(project, material, seed=seed),
         audit=material.audit,

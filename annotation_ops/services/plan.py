@@ -25,6 +25,7 @@ from annotation_ops.domain.records import (
 from annotation_ops.domain.tables import RANKED_SAMPLES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.published_labels import gold_rows
 from annotation_ops.services.rank import rank_relabel
 from annotation_ops.services.spot_audit import audit_rows
 
@@ -81,7 +82,9 @@ def _plan_ranked(
             f"batch {batch_id}: the ranking of {day} holds {len(ranking)} samples and all of them are in a batch already, "
             f"expected at least one free; materialize ranked_samples for a later day"
         )
-    tasks = _tasks(project, batch_id, 1, free[: project.workflow.batch_size])
+    chosen = free[: project.workflow.batch_size]
+    hidden = gold_rows(project, batch_id, tasks=len(chosen), lake=lake)
+    tasks = _tasks(project, batch_id, 1, [*chosen, *hidden])
     batch = _batch(project, batch_id, day, purpose, model_version=free[0]["model_version"], now=now)
     _record(project, batch, tasks, ledger=ledger, now=now)
     return tasks

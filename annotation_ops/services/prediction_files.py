@@ -135,9 +135,9 @@ def column_names(path: Path) -> tuple[str, ...]:
     if path.suffix == ".parquet":
         with open_guarded(path, columns=())[0] as file:
             return tuple(file.schema_arrow.names)
-    with path.open(encoding="utf-8-sig") as stream:
+    with path.open("rb") as stream:
         try:
-            first = stream.readline(_BLOCK)
+            first = stream.readline(_BLOCK).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{path}: line 1: {error}; expected UTF-8 text.") from error
     if path.suffix == ".csv":

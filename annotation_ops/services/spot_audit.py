@@ -30,11 +30,11 @@ from annotation_ops.domain.records import (
     milestone_batch_id,
     parse_attempt_key,
 )
-from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.ports.model_tracking import ModelTracking
 from annotation_ops.services.judgements import consensus_of
+from annotation_ops.services.published_labels import current_labels
 
 AUDIT = "audit:"
 """A task of an audit: its selection reason is this mark and the JSON of what is audited."""
@@ -112,15 +112,6 @@ def _labels_of(project: AnnotationProject, key: str, *, ledger: Ledger) -> dict[
 
 def _published(project: AnnotationProject, *, lake: Lake) -> dict[str, dict[str, Any]]:
     """Sample id -> its current label in the feature table."""
-    newest: dict[str, dict[str, Any]] = {}
-    if lake.version(LABEL_FEATURES) is None:
-        return newest
-    for batch in lake.scan(LABEL_FEATURES, partition={"project": project.name}):
-        for row in batch.to_pylist():
-            known = newest.get(row["entity_id"])
-            order = (row["event_timestamp"], row["label_revision"])
-            if known is None or (known["event_timestamp"], known["label_revision"]) < order:
-                newest[row["entity_id"]] = row
     return {
         entity: {
             "sample_id": entity,
@@ -132,8 +123,7 @@ def _published(project: AnnotationProject, *, lake: Lake) -> dict[str, dict[str,
             "value": json.loads(row["label_json"]),
             "stratum_label": row["label"] or "",
         }
-        for entity, row in sorted(newest.items())
-        if not row["is_deleted"]
+        for entity, row in current_labels(project, lake=lake).items()
     }
 
 

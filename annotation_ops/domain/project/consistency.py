@@ -19,13 +19,14 @@ from annotation_ops.domain.project.workforce import Workforce
 _NOMINAL = ("percent_agreement", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha_nominal", "gwet_ac1")
 _WEIGHTED = ("weighted_kappa_linear", "weighted_kappa_quadratic", "gwet_ac2")
 _ORDERED = (*_WEIGHTED, "krippendorff_alpha_ordinal", "krippendorff_alpha_interval")
-_SHAPES = ("mean_iou_matched", "mean_iou_penalised", "f1_at_50", "f1_at_75")
+_SHAPES = ("mean_iou_matched", "mean_iou_penalised", "f1_at_50", "f1_at_75", "f1_averaged")
+_REGIONS = (*_SHAPES, "mean_dice", "panoptic_quality")
 STATISTICS_OF_TASK: dict[str, tuple[str, ...]] = {
     "classification": _NOMINAL,
     "ordinal": (*_ORDERED, *_NOMINAL),
     "boxes": _SHAPES,
-    "polygons": _SHAPES,
-    "masks": _SHAPES,
+    "polygons": _REGIONS,
+    "masks": _REGIONS,
     "spans": ("span_f1_exact", "span_f1_overlap", "exact_match"),
     "text": ("exact_match",),
 }
@@ -99,6 +100,11 @@ def _of_criteria(documents: Documents) -> Iterator[Fault]:
             found = f"{criteria.statistic!r} with an overlap of {workflow.overlap}"
             expected = "a statistic for any number of judgements, such as fleiss_kappa or gwet_ac2"
             yield Fault("criteria.yaml", "statistic", found, expected, "Change it, or set overlap: 2 in workflow.yaml.")
+        if criteria.gold is not None and workflow.gold_share == 0:
+            expected = "a gold_share above 0 in workflow.yaml: no batch has gold tasks to score"
+            yield Fault(
+                "criteria.yaml", "gold", "bounds for a gold score", expected, "Declare it, or remove gold here."
+            )
         if criteria.min_overlap_tasks > workflow.batch_size:
             expected = f"at most the batch_size {workflow.batch_size} of workflow.yaml"
             mend = "Lower it: as it stands, every batch is INSUFFICIENT."

@@ -32,11 +32,16 @@ STATISTICS = (
     "mean_iou_penalised",
     "f1_at_50",
     "f1_at_75",
+    "f1_averaged",
+    "mean_dice",
+    "panoptic_quality",
     "span_f1_exact",
     "span_f1_overlap",
     "exact_match",
 )
-OVERLAP_OF_SHAPES = frozenset({"mean_iou_matched", "mean_iou_penalised", "f1_at_50", "f1_at_75"})
+OVERLAP_OF_SHAPES = frozenset(
+    {"mean_iou_matched", "mean_iou_penalised", "f1_at_50", "f1_at_75", "f1_averaged", "mean_dice", "panoptic_quality"}
+)
 SHARES_TOLERANCE = 1e-6
 """Shares written with a few digits sum to 1 only nearly."""
 DEFAULT_THRESHOLD = 0.85

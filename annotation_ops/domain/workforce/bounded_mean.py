@@ -1,7 +1,7 @@
 """Exact evidence about a mean: counts of right answers, or scores between 0 and 1 of any distribution."""
 
 import numpy as np
-from scipy.special import betainc, betaincinv
+from scipy.special import betaincinv
 from scipy.stats import binom
 
 from annotation_ops.domain.quality.judgements import FloatArray
@@ -64,14 +64,6 @@ def _boundary(scores: FloatArray, mean: float, needed: float) -> float:
         else:
             high = middle
     return low
-
-
-def power(*, n: int, line: float, truth: float, confidence: float) -> float:
-    """P(a person of skill `truth` shows on n gold tasks, exactly, that the skill is above `line`)."""
-    needed = least_right(n=n, line=line, confidence=confidence)
-    if needed is None:
-        return 0.0
-    return float(betainc(needed, n - needed + 1, truth)) if needed > 0 else 1.0
 
 
 def least_right(*, n: int, line: float, confidence: float) -> int | None:

@@ -1,29 +1,21 @@
-"""A calibration round: gold tasks for one annotator and task type, and what the answers prove.
+"""A calibration round: which gold tasks an annotator gets for a task type, and what their number can prove.
 
-Three answers are possible, as for a batch: the skill is shown, the lack of it is shown, or more gold tasks are needed.
+Three answers are possible, as for a batch (see `grading`): the skill is shown, the lack of it is shown, or more gold
+tasks are needed.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
+from scipy.stats import binom
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.judgements import FloatArray
-from annotation_ops.domain.quality.statistic import Statistic, undefined
 from annotation_ops.domain.records import JsonObject
-from annotation_ops.domain.workforce.bounded_mean import (
-    binomial_interval,
-    binomial_p_values,
-    least_right,
-    most_right,
-    power,
-    score_interval,
-    score_p_values,
-)
-from annotation_ops.domain.workforce.status import AnnotatorStatus
+from annotation_ops.domain.selection.stable_hash import seed_word
+from annotation_ops.domain.workforce.bounded_mean import least_right, most_right
+from annotation_ops.domain.workforce.skill import Confusion
 
 SPENT_FIRST = 0.75
 """Share of the error probability spent on the first look; each later look at the same round has a quarter of the one
@@ -58,53 +50,6 @@ class CalibrationRules:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassGrade:
-    label: str
-    accuracy: Statistic
-    """`class_unused` where the round had no task of the class."""
-    outcome: AnnotatorStatus
-    """certified: at least class_minimum is shown; flagged: less is shown; else needs_more_evidence."""
-
-    def document(self) -> JsonObject:
-        return {"label": self.label, "accuracy": self.accuracy.document(), "outcome": self.outcome.value}
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationResult:
-    annotator_id: str
-    task_type: str
-    guideline_version: str
-    graded_at: datetime
-    outcome: AnnotatorStatus
-    """`certified` = PASS, `flagged` = FAIL, `needs_more_evidence` = INSUFFICIENT; no other."""
-    accuracy: Statistic
-    classes: tuple[ClassGrade, ...]
-    """In the order of the labels' names."""
-    n_answered: int
-    n_missing: int
-    """Gold tasks of the round without an answer; they count neither way."""
-    look: int
-    """1 for the first grading of a round, 2 after its first top-up, ..."""
-    errors: tuple[tuple[str, str, str], ...]
-    """(task_id, the annotator's answer, gold label), by task_id; empty where scores were given."""
-
-    def document(self) -> JsonObject:
-        return {
-            "annotator_id": self.annotator_id,
-            "task_type": self.task_type,
-            "guideline_version": self.guideline_version,
-            "graded_at": self.graded_at.isoformat(),
-            "outcome": self.outcome.value,
-            "accuracy": self.accuracy.document(),
-            "classes": [item.document() for item in self.classes],
-            "n_answered": self.n_answered,
-            "n_missing": self.n_missing,
-            "look": self.look,
-            "errors": [{"task_id": task, "answer": said, "label": label} for task, said, label in self.errors],
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class RoundPower:
     """What a round of this size can prove about right and wrong answers."""
 
@@ -117,19 +62,21 @@ class RoundPower:
     """Of a person of the assumed skill."""
 
 
+def spent_error(rules: CalibrationRules, *, look: int) -> float:
+    """Error probability that one look at a round may spend; all looks together spend 1 - confidence."""
+    return (1.0 - rules.confidence) * SPENT_FIRST * (1.0 - SPENT_FIRST) ** (look - 1)
+
+
 def round_power(*, rules: CalibrationRules, truth: float, size: int | None = None, look: int = 1) -> RoundPower:
     """What a round of `size` (default: the rules') decides, and how often somebody of skill `truth` passes it."""
     n = rules.size if size is None else size
-    confidence = _confidence(rules, look)
+    confidence = 1.0 - spent_error(rules, look=look)
     shown = least_right(n=n, line=rules.minimum - rules.margin, confidence=confidence)
-    reached = None if shown is None else max(shown, int(np.ceil(rules.minimum * n - 1e-9)))
     failing = most_right(n=n, line=rules.minimum, confidence=confidence)
-    passing = 0.0
-    if shown is not None and reached == shown:
-        passing = power(n=n, line=rules.minimum - rules.margin, truth=truth, confidence=confidence)
-    elif reached is not None:
-        passing = 1.0 - binomial_p_values(reached - 1, n=n, line=truth)[1]
-    return RoundPower(n, reached, failing, passing)
+    if shown is None:
+        return RoundPower(n, None, failing, 0.0)
+    reached = max(shown, int(np.ceil(rules.minimum * n - 1e-9)))
+    return RoundPower(n, reached, failing, float(binom.sf(reached - 1, n, truth)))
 
 
 def round_size(*, rules: CalibrationRules, truth: float, pass_probability: float) -> int | None:
@@ -145,176 +92,105 @@ def round_size(*, rules: CalibrationRules, truth: float, pass_probability: float
     return None
 
 
-def grade(
-    answers: Mapping[str, str],
-    gold: Mapping[str, str],
-    *,
+@dataclass(frozen=True, slots=True)
+class CalibrationPlan:
+    annotator_id: str
+    task_type: str
+    tasks: tuple[str, ...]
+    """Gold tasks in the order to show them, which says nothing about the class."""
+    by_class: Mapping[str, int]
+    emphasised: Mapping[str, int]
+    """Of `by_class`, how many were added for the annotator's own confusions."""
+    repeated: tuple[str, ...]
+    """Tasks the annotator has had before: there were not enough others."""
+    missing: int
+    """Tasks fewer than wanted: the gold set is too small."""
+
+    def document(self) -> JsonObject:
+        return {
+            "annotator_id": self.annotator_id,
+            "task_type": self.task_type,
+            "tasks": list(self.tasks),
+            "by_class": dict(self.by_class),
+            "emphasised": dict(self.emphasised),
+            "repeated": list(self.repeated),
+            "missing": self.missing,
+        }
+
+
+def plan_round(
     annotator_id: str,
-    task_type: str,
-    guideline_version: str,
-    graded_at: datetime,
-    rules: CalibrationRules,
-    look: int = 1,
-) -> CalibrationResult:
-    """Grades right and wrong answers with exact binomial evidence.
-
-    `gold` is the round: task_id -> right label. `answers` is task_id -> the annotator's label; after a top-up both hold the
-    earlier tasks too, and `look` counts up. Raises InvalidInput for an answer to a task outside the round.
-    """
-    _require_round(answers, gold, look)
-    tasks = sorted(answers)
-    right = np.array([answers[task] == gold[task] for task in tasks], dtype=np.bool_)
-    evidence = _counted(right, rules=rules, look=look)
-    truth = [gold[task] for task in tasks]
-    parts = {label: right[[at for at, own in enumerate(truth) if own == label]] for label in sorted(set(gold.values()))}
-    classes = tuple(
-        _class_grade(label, _counted_class(part, rules=rules, look=look, of=len(parts)))
-        for label, part in parts.items()
-    )
-    errors = tuple((task, answers[task], gold[task]) for task in tasks if answers[task] != gold[task])
-    return CalibrationResult(
-        annotator_id,
-        task_type,
-        guideline_version,
-        graded_at,
-        _outcome(evidence[1], classes),
-        evidence[0],
-        classes,
-        len(tasks),
-        len(gold) - len(tasks),
-        look,
-        errors,
-    )
-
-
-def grade_scores(
-    scores: Mapping[str, float],
-    gold: Mapping[str, str],
     *,
-    annotator_id: str,
     task_type: str,
-    guideline_version: str,
-    graded_at: datetime,
-    rules: CalibrationRules,
-    look: int = 1,
-) -> CalibrationResult:
-    """The same for boxes, spans and texts: `scores` is task_id -> agreement of the answer with gold, within [0, 1].
+    gold: Mapping[str, str],
+    size: int,
+    confusions: Sequence[Confusion] = (),
+    seen: Collection[str] = (),
+    seed: int,
+) -> CalibrationPlan:
+    """Draws the gold tasks of one round.
 
-    `gold` is task_id -> class of the task, or one word for all where classes mean nothing. Raises InvalidInput for a score
-    outside [0, 1] or of a task outside the round.
+    `gold` is task_id -> class of every task that may be drawn. Half the round is spread evenly over the classes (all of it
+    without `confusions`), half over the classes the annotator confuses, as often as they are confused, both the right one
+    and the one said instead. Tasks in `seen` (earlier rounds, own judgements) are drawn only when a class has no others.
+    The same arguments give the same plan, whatever the order of `gold`. Raises InvalidInput for a size below 1 or no gold.
     """
-    _require_round(scores, gold, look)
-    tasks = sorted(scores)
-    for task in tasks:
-        if not 0.0 <= scores[task] <= 1.0:
-            raise InvalidInput(f"task {task!r}: found score {scores[task]}, expected a number from 0 to 1.")
-    values = np.array([scores[task] for task in tasks], dtype=np.float64)
-    evidence = _scored(values, rules=rules, look=look)
-    parts = {
-        label: values[[at for at, task in enumerate(tasks) if gold[task] == label]]
-        for label in sorted(set(gold.values()))
-    }
-    classes = tuple(
-        _class_grade(label, _scored_class(part, rules=rules, look=look, of=len(parts))) for label, part in parts.items()
-    )
-    return CalibrationResult(
-        annotator_id,
-        task_type,
-        guideline_version,
-        graded_at,
-        _outcome(evidence[1], classes),
-        evidence[0],
-        classes,
-        len(tasks),
-        len(gold) - len(tasks),
-        look,
-        (),
+    if size < 1 or not gold:
+        raise InvalidInput(f"found size {size} and {len(gold)} gold tasks, expected at least 1 of each.")
+    known = frozenset(seen)
+    supply = _supply(annotator_id, gold, known, seed)
+    available = {label: len(tasks) for label, tasks in supply.items()}
+    even = size - size // 2 if _errors(confusions, available) else size
+    spread = _shares(even, dict.fromkeys(available, 1.0), available)
+    left = {label: available[label] - spread[label] for label in available}
+    added = _shares(size - sum(spread.values()), _errors(confusions, available), left)
+    rest = {label: left[label] - added[label] for label in available}
+    filled = _shares(size - sum(spread.values()) - sum(added.values()), dict.fromkeys(available, 1.0), rest)
+    count = {label: spread[label] + added[label] + filled[label] for label in available}
+    drawn = [task for label in available for task in supply[label][: count[label]]]
+    drawn.sort(key=lambda task: seed_word("calibration order", str(seed), annotator_id, task))
+    return CalibrationPlan(
+        annotator_id=annotator_id,
+        task_type=task_type,
+        tasks=tuple(drawn),
+        by_class=count,
+        emphasised={label: n for label, n in added.items() if n},
+        repeated=tuple(sorted(task for task in drawn if task in known)),
+        missing=size - len(drawn),
     )
 
 
-def _require_round(answered: Mapping[str, object], gold: Mapping[str, str], look: int) -> None:
-    if look < 1:
-        raise InvalidInput(
-            f"look: found {look}, expected 1 for the first grading of a round, 2 after its first top-up."
-        )
-    outside = sorted(set(answered) - set(gold))
-    if outside:
-        raise InvalidInput(
-            f"answers: found task {outside[0]!r} ({len(outside)} such), which is not a gold task of this round. "
-            "Grade the round's own tasks only."
-        )
+def _supply(annotator_id: str, gold: Mapping[str, str], seen: frozenset[str], seed: int) -> dict[str, list[str]]:
+    """Tasks of each class, in the order they are drawn: unseen ones first, each group by a seeded hash."""
+    ranked = sorted(
+        gold, key=lambda task: (task in seen, seed_word("calibration", str(seed), annotator_id, task), task)
+    )
+    supply: dict[str, list[str]] = {label: [] for label in sorted(set(gold.values()))}
+    for task in ranked:
+        supply[gold[task]].append(task)
+    return supply
 
 
-def _confidence(rules: CalibrationRules, look: int) -> float:
-    return 1.0 - (1.0 - rules.confidence) * SPENT_FIRST * (1.0 - SPENT_FIRST) ** (look - 1)
+def _errors(confusions: Sequence[Confusion], available: Mapping[str, int]) -> dict[str, float]:
+    """How often each class takes part in a confusion; only classes that have gold tasks."""
+    errors: dict[str, float] = {}
+    for confusion in confusions:
+        for label in (confusion.label, confusion.answer):
+            if label in available:
+                errors[label] = errors.get(label, 0.0) + confusion.count
+    return errors
 
 
-def _decide(
-    value: float, above: float, below: float, *, rules: CalibrationRules, look: int, minimum: float, of: int = 1
-) -> AnnotatorStatus:
-    """`above` and `below` are p-values against "not good enough" and "good enough"; `of` tests share the error."""
-    error = (1.0 - _confidence(rules, look)) / of
-    if below <= error:
-        return AnnotatorStatus.FLAGGED
-    shown = above <= error and value >= minimum - 1e-9
-    return AnnotatorStatus.CERTIFIED if shown else AnnotatorStatus.NEEDS_MORE_EVIDENCE
-
-
-_Graded = tuple[Statistic, AnnotatorStatus]
-
-
-def _counted(right: np.ndarray, *, rules: CalibrationRules, look: int) -> _Graded:
-    n, hits = len(right), int(right.sum())
-    if n == 0:
-        return undefined("no_judgements", n=0), AnnotatorStatus.NEEDS_MORE_EVIDENCE
-    above, _ = binomial_p_values(hits, n=n, line=rules.minimum - rules.margin)
-    _, below = binomial_p_values(hits, n=n, line=rules.minimum)
-    low, high = binomial_interval(hits, n=n, confidence=rules.confidence)
-    decided = _decide(hits / n, above, below, rules=rules, look=look, minimum=rules.minimum)
-    return Statistic(hits / n, None, low, high, n), decided
-
-
-def _counted_class(right: np.ndarray, *, rules: CalibrationRules, look: int, of: int) -> _Graded:
-    n, hits = len(right), int(right.sum())
-    if n == 0:
-        return undefined("class_unused", n=0), AnnotatorStatus.NEEDS_MORE_EVIDENCE
-    above, below = binomial_p_values(hits, n=n, line=rules.class_minimum)
-    low, high = binomial_interval(hits, n=n, confidence=rules.confidence)
-    decided = _decide(hits / n, above, below, rules=rules, look=look, minimum=rules.class_minimum, of=of)
-    return Statistic(hits / n, None, low, high, n), decided
-
-
-def _scored(scores: FloatArray, *, rules: CalibrationRules, look: int) -> _Graded:
-    if not len(scores):
-        return undefined("no_judgements", n=0), AnnotatorStatus.NEEDS_MORE_EVIDENCE
-    above, _ = score_p_values(scores, line=rules.minimum - rules.margin)
-    _, below = score_p_values(scores, line=rules.minimum)
-    low, high = score_interval(scores, confidence=rules.confidence)
-    mean = float(scores.mean())
-    decided = _decide(mean, above, below, rules=rules, look=look, minimum=rules.minimum)
-    return Statistic(mean, None, low, high, len(scores)), decided
-
-
-def _scored_class(scores: FloatArray, *, rules: CalibrationRules, look: int, of: int) -> _Graded:
-    if not len(scores):
-        return undefined("class_unused", n=0), AnnotatorStatus.NEEDS_MORE_EVIDENCE
-    above, below = score_p_values(scores, line=rules.class_minimum)
-    low, high = score_interval(scores, confidence=rules.confidence)
-    mean = float(scores.mean())
-    decided = _decide(mean, above, below, rules=rules, look=look, minimum=rules.class_minimum, of=of)
-    return Statistic(mean, None, low, high, len(scores)), decided
-
-
-def _class_grade(label: str, graded: _Graded) -> ClassGrade:
-    return ClassGrade(label, *graded)
-
-
-def _outcome(overall: AnnotatorStatus, classes: Sequence[ClassGrade]) -> AnnotatorStatus:
-    """One class shown to be weak fails the round; classes not decided do not hold up a pass."""
-    if any(item.outcome is AnnotatorStatus.FLAGGED for item in classes):
-        return AnnotatorStatus.FLAGGED
-    return overall
-
-
-def missed_classes(result: CalibrationResult) -> Counter[str]:
-    return Counter(label for _, _, label in result.errors)
+def _shares(total: int, weights: Mapping[str, float], limits: Mapping[str, int]) -> dict[str, int]:
+    """`total` divided in proportion to the weights, each share within its limit; one at a time to the one furthest behind
+    (Sainte-Lague), equals in order of name."""
+    shares = dict.fromkeys(limits, 0)
+    for _ in range(total):
+        open_labels = [
+            label for label in sorted(limits) if weights.get(label, 0.0) > 0 and shares[label] < limits[label]
+        ]
+        if not open_labels:
+            break
+        chosen = max(open_labels, key=lambda label: weights[label] / (2 * shares[label] + 1))
+        shares[chosen] += 1
+    return shares

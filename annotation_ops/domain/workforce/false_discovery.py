@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from annotation_ops.domain.quality.judgements import FloatArray
-from annotation_ops.domain.workforce.reference import BoolArray
+from annotation_ops.domain.quality.judgements import BoolArray, FloatArray
 
 
 def benjamini_hochberg(p_values: FloatArray, *, rate: float) -> BoolArray:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation_ops.domain.errors import InvalidInput
+from annotation_ops.domain.quality.judgements import BoolArray
 from annotation_ops.domain.records import JsonObject
 from annotation_ops.domain.workforce.drift import Drift
 from annotation_ops.domain.workforce.false_discovery import benjamini_hochberg
-from annotation_ops.domain.workforce.reference import BoolArray
 from annotation_ops.domain.workforce.skill import AnnotatorSkill, Evidence
 from annotation_ops.domain.workforce.standing import Standing
 from annotation_ops.domain.workforce.status import AnnotatorStatus

@@ -9,15 +9,11 @@ exponent under which they predict the left-out judgements best.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
-
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
+from annotation_ops.domain.quality.judgements import BoolArray, FloatArray, IntArray, Judgements
 
 ROUNDS = 30
 SETTLED = 1e-3

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaln, expit, logit
 
-from annotation_ops.domain.quality.judgements import FloatArray, IntArray
-from annotation_ops.domain.workforce.reference import BoolArray
+from annotation_ops.domain.quality.judgements import BoolArray, FloatArray, IntArray
 
 POINTS = 41
 REACH = 6.0

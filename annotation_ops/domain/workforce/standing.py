@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.records import JsonObject
-from annotation_ops.domain.workforce.calibration import CalibrationResult, CalibrationRules
+from annotation_ops.domain.workforce.calibration import CalibrationRules
+from annotation_ops.domain.workforce.grading import CalibrationResult
 from annotation_ops.domain.workforce.status import AnnotatorStatus
 
 

@@ -10,6 +10,8 @@ from annotation_ops.domain.quality.agreement.boxes import BoxJudgements
 from annotation_ops.domain.quality.agreement.report import AgreementReport
 
 Rows = list[tuple[str, str, dict[str, Any]]]
+Answers = dict[tuple[str, str], list[dict[str, Any]]]
+"""Shapes by task and annotator."""
 SHARED = (
     "mean_iou_penalised",
     "mean_iou_matched",
@@ -49,11 +51,11 @@ def pixels(shape: dict[str, Any]) -> np.ndarray:
     return np.repeat(values, shape["counts"]).reshape(shape["size"], order="F")
 
 
-def rows(key: str, answers: dict[tuple[str, str], list[dict[str, Any]]]) -> Rows:
+def rows(key: str, answers: Answers) -> Rows:
     return [(task, annotator, {key: shapes}) for (task, annotator), shapes in answers.items()]
 
 
-def boxes_of(answers: dict[tuple[str, str], list[dict[str, Any]]]) -> BoxJudgements:
+def boxes_of(answers: Answers) -> BoxJudgements:
     return BoxJudgements.from_values(rows("boxes", answers), categories=["cat", "dog"])
 
 

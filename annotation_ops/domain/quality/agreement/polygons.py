@@ -189,4 +189,4 @@ def polygonal(geometry: shapely.Geometry) -> shapely.Geometry:
     """The parts of a geometry that have an area, as one polygon or multipolygon, possibly empty."""
     parts = shapely.get_parts(shapely.get_parts(geometry))
     areas = [part for part in parts if shapely.get_dimensions(part) == 2]
-    return areas[0] if len(areas) == 1 else shapely.multipolygons(areas)
+    return areas[0] if len(areas) == 1 else shapely.MultiPolygon(areas)

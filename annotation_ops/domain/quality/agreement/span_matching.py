@@ -39,18 +39,22 @@ def span_groups(judgements: SpanJudgements) -> SpanGroups:
     return SpanGroups(order, group, keys[2][order], np.bincount(group).astype(np.int64))
 
 
-def equal_spans(judgements: SpanJudgements, pairs: AnswerPairs, groups: SpanGroups) -> FloatArray:
+def equal_spans(
+    judgements: SpanJudgements, pairs: AnswerPairs, groups: SpanGroups, *, chunk: int = CHUNK_EDGES
+) -> FloatArray:
     """Spans that both judgements of each pair hold, (n_pairs,)."""
     found = np.zeros(len(pairs.first))
     ends = np.cumsum(groups.size)
     later = ends[groups.group] - np.arange(len(groups.group)) - 1 if len(ends) else np.empty(0, dtype=np.int64)
     owner = judgements.judgement_index[groups.spans]
-    for first, second in _chunks(later):
+    for first, second in _chunks(later, chunk):
         found += np.bincount(pairs.between(owner[first], owner[second]), minlength=len(found))
     return found
 
 
-def overlap_of_spans(judgements: SpanJudgements, pairs: AnswerPairs, groups: SpanGroups) -> FloatArray:
+def overlap_of_spans(
+    judgements: SpanJudgements, pairs: AnswerPairs, groups: SpanGroups, *, chunk: int = CHUNK_EDGES
+) -> FloatArray:
     """Largest total Jaccard overlap of a one-to-one matching of spans of one label, for each pair, (n_pairs,)."""
     found = np.zeros(len(pairs.first))
     start, end = judgements.start[groups.spans], judgements.end[groups.spans]
@@ -61,7 +65,7 @@ def overlap_of_spans(judgements: SpanJudgements, pairs: AnswerPairs, groups: Spa
     # The spans that begin before this one ends follow it directly in the order of label and start.
     within = np.searchsorted(groups.task_label * stride + start, groups.task_label * stride + end, side="left")
     later = within - np.arange(len(start)) - 1
-    for first, second in _chunks(later, apart=_components_end(groups.task_label, start, end)):
+    for first, second in _chunks(later, chunk, apart=_components_end(groups.task_label, start, end)):
         other = owner[first] != owner[second]
         first, second = first[other], second[other]
         common = np.minimum(end[first], end[second]) - start[second]
@@ -81,13 +85,13 @@ def _components_end(task_label: IntArray, start: IntArray, end: IntArray) -> Int
     return np.append(np.flatnonzero(key[1:] >= reach[:-1]) + 1, len(start))
 
 
-def _chunks(later: IntArray, *, apart: IntArray | None = None) -> Iterator[tuple[IntArray, IntArray]]:
-    """Each position with each of the `later` ones behind it, about CHUNK_EDGES at a time, cut only at `apart`."""
+def _chunks(later: IntArray, chunk: int, *, apart: IntArray | None = None) -> Iterator[tuple[IntArray, IntArray]]:
+    """Each position with each of the `later` ones behind it, about `chunk` at a time, cut only at `apart`."""
     done = np.cumsum(later)
     begin = 0
     while begin < len(later):
         before = int(done[begin - 1]) if begin else 0
-        stop = max(int(np.searchsorted(done, before + CHUNK_EDGES, side="right")), begin + 1)
+        stop = max(int(np.searchsorted(done, before + chunk, side="right")), begin + 1)
         if apart is not None:
             fitting = int(np.searchsorted(apart, stop, side="right")) - 1
             stop = int(apart[fitting]) if fitting >= 0 and apart[fitting] > begin else int(apart[fitting + 1])

@@ -69,7 +69,7 @@ def majority_area(geometries: GeometryArray, weight: FloatArray) -> shapely.Geom
 def _outline(area: shapely.Geometry) -> shapely.Geometry:
     parts = shapely.get_parts(area)
     if not len(parts):
-        return shapely.polygons([])
+        return shapely.Polygon()
     largest = parts[int(np.argmax(shapely.area(parts)))]
     return shapely.normalize(shapely.polygons(shapely.get_exterior_ring(largest)))
 

@@ -15,7 +15,7 @@ from annotation_ops.domain.quality.verdict.verdict import ClassFinding
 IMBALANCED = 0.6
 """Prevalence index above which kappa-like statistics collapse and percent-like ones flatter (the kappa paradox)."""
 
-LENIENT = frozenset({"percent_agreement", "gwet_ac1"})
+LENIENT = frozenset({"percent_agreement", "gwet_ac1", "gwet_ac2", "gwet_ac2_linear", "brennan_prediger"})
 """Statistics that stay high although annotators never agree on a rare class."""
 
 

@@ -66,14 +66,14 @@ def test_f1_falls_with_the_threshold_and_includes_the_threshold_itself() -> None
 
 
 def test_each_threshold_has_a_matching_of_its_own() -> None:
-    # The largest total joins 0.4 + 0.9 = 1.3 below, which the pairs above 0.5 alone (0.6 + 0.6) do not reach.
-    ann = [box((0, 0, 10, 10)), box((0, 0, 10, 24))]
-    bob = [box((0, 0, 10, 16.5))]
+    # 0.91 + 0.31 is the largest total; with IoU >= 0.5 only, 0.5 + 0.5 beats 0.91 alone.
+    ann = [box((0, 0, 20, 10)), box((0, 0, 22, 5))]
+    bob = [box((0, 0, 22, 10)), box((0, 0, 10, 10))]
 
     report = agreement_of_boxes(both(ann, bob), seed=1, draws=10)
 
-    assert value(report, "mean_iou_matched") == pytest.approx(16.5 / 24, abs=1e-9)
-    assert value(report, "f1_at_50") == pytest.approx(2 / 3)
+    assert value(report, "mean_iou_matched") == pytest.approx((200 / 220 + 50 / 160) / 2)
+    assert value(report, "f1_at_50") == 1.0
 
 
 def test_a_different_label_is_no_match_but_counts_in_label_agreement() -> None:
@@ -141,7 +141,7 @@ def test_three_annotators_are_a_mean_over_pairs_then_over_tasks() -> None:
     }
 
 
-def test_the_same_place_agrees_on_intervals_and_probabilities() -> None:
+def test_intervals_hold_the_value_and_are_those_of_the_draws() -> None:
     rng = np.random.default_rng(3)
     answers = {}
     for task in range(40):

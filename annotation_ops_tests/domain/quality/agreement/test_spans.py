@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.quality.agreement import span_matching
+from annotation_ops.domain.quality.agreement.answer_pairs import answer_pairs
 from annotation_ops.domain.quality.agreement.categorical import agreement
 from annotation_ops.domain.quality.agreement.report import AgreementReport
 from annotation_ops.domain.quality.agreement.span_judgements import SpanJudgements
+from annotation_ops.domain.quality.agreement.span_matching import equal_spans, overlap_of_spans, span_groups
 from annotation_ops.domain.quality.agreement.spans import agreement_of_spans
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.records import JsonObject
@@ -50,7 +51,10 @@ def test_kappa_goes_to_the_f1_as_the_places_where_nobody_marks_anything_grow(neg
     cells = [("yes", "yes")] * 10 + [("yes", "no")] * 5 + [("no", "yes")] * 5 + [("no", "no")] * negatives
     tasks = np.repeat([f"{at:06d}" for at in range(len(cells))], 2)
     judgements = Judgements.from_columns(
-        tasks, np.tile(["ann", "bob"], len(cells)), [label for cell in cells for label in cell], categories=("no", "yes")
+        tasks,
+        np.tile(["ann", "bob"], len(cells)),
+        [label for cell in cells for label in cell],
+        categories=("no", "yes"),
     )
     shared = [(at, at + 1, "PER") for at in range(10)]
     report = measured(
@@ -177,8 +181,8 @@ def test_both_f1_are_those_of_matching_every_pair_of_documents_by_hand(found: di
 
 
 @settings(deadline=None, max_examples=60)
-@given(documents, st.randoms(use_true_random=False))
-def test_names_and_the_order_of_rows_change_no_byte(found: dict[tuple[str, str], set[Span]], random: object) -> None:
+@given(documents)
+def test_names_and_the_order_of_rows_change_no_byte(found: dict[tuple[str, str], set[Span]]) -> None:
     names = {"a1": "zoe", "a2": "amy", "a3": "kim", "d": "t9", "e": "t1"}
     rows = [(task, who, spans(*sorted(marked))) for (task, who), marked in found.items()]
     renamed = [(names[task], names[who], spans(*sorted(found[task, who], reverse=True))) for task, who in found][::-1]
@@ -187,21 +191,31 @@ def test_names_and_the_order_of_rows_change_no_byte(found: dict[tuple[str, str],
 
     assert report.document()["statistics"] == other.document()["statistics"]
     assert report.document()["classes"] == other.document()["classes"]
-    assert sorted(report.task_agreement.tolist()) == pytest.approx(sorted(other.task_agreement.tolist()), nan_ok=True)
+    # t9 is d and t1 is e: the order of the tasks turns round with their names.
+    if len(report.tasks) == 2:
+        np.testing.assert_array_equal(report.task_agreement, other.task_agreement[::-1])
 
 
-def test_work_in_small_chunks_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_in_small_chunks_gives_the_same() -> None:
     generator = np.random.default_rng(3)
     rows = []
     for task in range(30):
         for who in range(4):
             starts = np.unique(generator.integers(0, 40, 8))
             rows.append((f"t{task}", f"a{who}", spans(*((int(s), int(s) + 6, "PER") for s in starts))))
-    whole = measured(*rows, draws=5)
+    judgements = SpanJudgements.from_values(rows, categories=CLASSES)
+    pairs = answer_pairs(
+        judgements.annotators,
+        task_index=judgements.task_index,
+        annotator_index=judgements.annotator_index,
+        n_tasks=len(judgements.tasks),
+    )
+    groups = span_groups(judgements)
 
-    monkeypatch.setattr(span_matching, "CHUNK_EDGES", 50)
-
-    assert measured(*rows, draws=5).document() == whole.document()
+    for measure in (equal_spans, overlap_of_spans):
+        whole, parts = (measure(judgements, pairs, groups, chunk=chunk) for chunk in (10**9, 50))
+        assert whole.sum() > 0
+        assert whole.tolist() == parts.tolist()
 
 
 def test_columns_and_values_of_the_same_judgements_are_the_same() -> None:
@@ -277,5 +291,5 @@ def test_an_empty_id_is_refused(ids: list[str]) -> None:
 def test_an_impossible_interval_is_refused(confidence: float, draws: int) -> None:
     judgements = SpanJudgements.from_values([("d", "ann", spans())], categories=CLASSES)
 
-    with pytest.raises(InvalidInput, match="confidence|draws"):
+    with pytest.raises(InvalidInput, match=r"confidence|draws"):
         agreement_of_spans(judgements, confidence=confidence, seed=0, draws=draws)
