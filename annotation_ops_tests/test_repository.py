@@ -149,7 +149,9 @@ def test_the_readme_shows_the_two_commands_everybody_starts_with() -> None:
 
 
 def test_every_command_has_its_section_in_the_interface_page() -> None:
-    headings = set(re.findall(r"^### `annotation-ops ([a-z]+)", (ROOT / "docs/interface.md").read_text(), re.MULTILINE))
+    headings = set(
+        re.findall(r"^### `annotation-ops ([a-z-]+)", (ROOT / "docs/interface.md").read_text(), re.MULTILINE)
+    )
 
     assert headings == set(COMMANDS)
 

@@ -201,7 +201,7 @@ JUDGED = (
     Setting("fleiss_kappa", 3, (0.98, 0.02), 400),
     Setting("krippendorff_alpha_nominal", 2, SKEWED, 200),
     Setting("krippendorff_alpha_nominal", 2, (0.9, 0.05, 0.03, 0.02), 400),
-    Setting("gwet_ac1", 2, (0.9, 0.1), 200),
+    Setting("gwet_ac1", 2, (0.8, 0.2), 200),
 )  # fmt: skip
 
 

@@ -3,17 +3,18 @@
 Only records decide what is in them: no clock and no chance, so the same ledger gives the same report.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from annotation_ops.domain.errors import NotFound
+from annotation_ops.domain.errors import InvalidInput, NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import Criteria, parse_criteria
-from annotation_ops.domain.quality.consensus.methods import consensus
+from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, measure
+from annotation_ops.domain.quality.consensus.answers import consensus_answers
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.records import (
     Annotation,
-    AssignmentPurpose,
     Attempt,
     Batch,
     LabelCommit,
@@ -22,11 +23,14 @@ from annotation_ops.domain.records import (
 from annotation_ops.domain.reporting.batch_report import BatchReport, batch_report
 from annotation_ops.domain.reporting.project_report import ProjectReport, project_report
 from annotation_ops.domain.reporting.summary import AttemptSummary, summarise
+from annotation_ops.domain.reporting.tallies import Tallies, tallies_of, tallies_of_document
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judge import verdict_in_force
+from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
 
-BIASED = frozenset({AssignmentPurpose.ADAPTIVE, AssignmentPurpose.CLASS_TOP_UP})
-"""Judgements asked for because of earlier answers: they settle labels, but agreement measured on them is too low."""
+FEW_DRAWS = 100
+"""Draws behind statistics of shapes, spans and texts whose intervals a report makes itself."""
 EARLIER = 20
 """Newest accepted attempts whose label mix a batch is shown against."""
 
@@ -49,29 +53,28 @@ class _Collector:
     def summary(self, attempt: Attempt) -> AttemptSummary:
         name, place = self.project.name, (attempt.batch_id, attempt.number)
         annotations = self.ledger.annotations(name, *place)
+        tasks = self.ledger.tasks(name, *place)
         verdicts = self._verdicts.get(place, [])
         in_force = verdict_in_force(name, attempt.key, ledger=self.ledger) if verdicts else None
         criteria = self._criteria_of(in_force.criteria) if in_force else None
-        everything = _judgements(self.project, annotations)
+        labels = _labels(self.project, annotations, criteria or self.project.criteria)
+        at_random = asked_for(annotations, self.ledger.assignments(name, *place), purposes=AT_RANDOM)
         commit = self._commits.get(place)
         return summarise(
             self.batches[attempt.batch_id],
             attempt,
             annotations=annotations,
-            measured=_judgements(self.project, self._unbiased(place, annotations)),
+            tallies=_tallies(self.project, at_random, labels, in_force),
             verdicts=verdicts,
             in_force=in_force,
             criteria=criteria,
-            consensus=_labels(everything, criteria or self.project.criteria),
-            n_tasks=len(self.ledger.tasks(name, *place)),
+            label_counts=Counter(
+                labels[task.task_key] for task in tasks if task.task_key in labels and known_answer(task) is None
+            ),
+            n_tasks=len(tasks),
             accepted_labels=commit.n_labels if commit else 0,
             committed_at=commit.committed_at if commit else None,
         )
-
-    def _unbiased(self, place: tuple[str, int], annotations: Sequence[Annotation]) -> list[Annotation]:
-        assignments = self.ledger.assignments(self.project.name, *place)
-        biased = {(a.task_key, a.annotator_id) for a in assignments if a.purpose in BIASED}
-        return [a for a in annotations if (a.task_key, a.annotator_id) not in biased]
 
     def _criteria_of(self, pinned: str) -> Criteria | None:
         if pinned not in self._criteria:
@@ -152,22 +155,44 @@ def _accepted_before(
     return tuple(islice((one for one in found if one.accepted and one.with_labels), EARLIER))
 
 
-def _judgements(project: AnnotationProject, annotations: Sequence[Annotation]) -> Judgements | None:
-    """The answers as categories, those that an older taxonomy knew behind the present ones; None if they are no labels."""
+def _tallies(
+    project: AnnotationProject,
+    annotations: Sequence[Annotation],
+    labels: Mapping[str, str],
+    verdict: VerdictRecord | None,
+) -> Tallies:
+    """Who agreed with whom; where the answers are no labels, by the statistic of their task type."""
+    judgements = _labelled(project, annotations)
+    if judgements is not None:
+        return tallies_of(judgements, consensus=labels)
+    if project.contract.task_type in CATEGORICAL or not annotations:
+        return Tallies()
+    try:
+        report = measure(judgements_of(project, annotations), seed=0, draws=FEW_DRAWS)
+    except InvalidInput:
+        # Answers to an earlier taxonomy or contract: the verdict still names the people.
+        return tallies_of_document(verdict.document if verdict else {})
+    return tallies_of_document(report.document())
+
+
+def _labelled(project: AnnotationProject, annotations: Sequence[Annotation]) -> Judgements | None:
+    """Labels as judgements, those that only an older taxonomy knew behind the present ones; None if there are none."""
     rows = [(a.task_key, a.annotator_id, a.value.get("label")) for a in annotations]
     labelled = [(task, who, label) for task, who, label in rows if isinstance(label, str)]
-    if not labelled or len(labelled) < len(rows):
+    if project.contract.task_type not in CATEGORICAL or not labelled:
         return None
     known = project.taxonomy.names
     older = sorted({label for _, _, label in labelled} - set(known))
     return Judgements.from_rows(labelled, categories=(*known, *older))
 
 
-def _labels(judgements: Judgements | None, criteria: Criteria) -> dict[str, str]:
+def _labels(project: AnnotationProject, annotations: Sequence[Annotation], criteria: Criteria) -> dict[str, str]:
+    """Task -> its consensus label, from every judgement, whyever it was asked for."""
+    judgements = _labelled(project, annotations)
     if judgements is None:
         return {}
-    found = consensus(judgements, method=criteria.consensus)
-    return {one.task_id: one.label for one in found if one.label is not None}
+    answers = consensus_answers(judgements, method=criteria.consensus)
+    return {one.task_id: str(one.value["label"]) for one in answers if one.value is not None}
 
 
 def _categories(project: AnnotationProject, summaries: Sequence[AttemptSummary]) -> tuple[str, ...]:

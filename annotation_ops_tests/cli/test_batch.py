@@ -94,7 +94,9 @@ def test_a_decision_is_taken_once(shop: Workshop) -> None:
     result = decide(shop, "requeue")
 
     assert isinstance(result.exception, Conflict)
-    assert f"{FIRST}: found state passed, expected one of escalated, failed, insufficient" in str(result.exception)
+    assert f"{FIRST}: found state passed, expected one of escalated, failed, in_audit, insufficient" in str(
+        result.exception
+    )
 
 
 def test_a_reason_is_required(shop: Workshop) -> None:

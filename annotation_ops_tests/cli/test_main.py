@@ -12,7 +12,23 @@ from click.testing import CliRunner
 from annotation_ops.cli.main import COMMANDS, cli
 
 MAIN = (sys.executable, "-m", "annotation_ops.cli.main")
-ANSWERS = {"audit verify", "batch accept", "batch requeue", "demo", "init", "rank", "status", "validate"}
+ANSWERS = {
+    "agreement",
+    "audit verify",
+    "batch accept",
+    "batch requeue",
+    "consensus",
+    "demo",
+    "init",
+    "judge",
+    "plan audit",
+    "plan overlap",
+    "rank",
+    "report",
+    "status",
+    "validate",
+    "what-if",
+}
 """Commands that answer with a document; `audit export` writes its answer to a file."""
 
 

@@ -8,6 +8,7 @@ from scipy.stats import beta
 
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.reporting.tallies import Pair, Tallies, Tally, added, needs_attention, proportions
+from annotation_ops.domain.workforce.false_discovery import benjamini_hochberg
 
 HEAT_ROWS = 30
 """Annotators with a row of their own: what fits one printed page; the others share a strip."""
@@ -136,11 +137,8 @@ def _below(tallies: Mapping[str, Tally]) -> frozenset[str]:
     agreeing = np.minimum(np.array([tally.agreeing for tally in telling.values()]), n)
     crowd = agreeing.sum() / n.sum()
     p = beta.sf(crowd, agreeing + 0.5, n - agreeing + 0.5)
-    order = np.argsort(p, kind="stable")
-    passed = p[order] <= FALSE_DISCOVERY_RATE * np.arange(1, len(p) + 1) / len(p)
-    last = int(np.flatnonzero(passed).max(initial=-1))
-    names = list(telling)
-    return frozenset(names[at] for at in order[: last + 1].tolist())
+    believed = benjamini_hochberg(p, rate=FALSE_DISCOVERY_RATE).tolist()
+    return frozenset(name for name, low in zip(telling, believed, strict=True) if low)
 
 
 def _most_used(tallies: Tallies, labels: Sequence[str]) -> tuple[str, ...]:

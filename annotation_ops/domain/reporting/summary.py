@@ -1,11 +1,10 @@
 """One attempt as a report needs it: small enough that a project's attempts fit into memory side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from annotation_ops.domain.project.criteria import Criteria
-from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.statistic import Statistic, undefined
 from annotation_ops.domain.records import (
     WITH_LABELS,
@@ -15,7 +14,7 @@ from annotation_ops.domain.records import (
     JsonObject,
     VerdictRecord,
 )
-from annotation_ops.domain.reporting.tallies import Tallies, tallies_of, tallies_of_document
+from annotation_ops.domain.reporting.tallies import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +72,16 @@ def summarise(
     attempt: Attempt,
     *,
     annotations: Sequence[Annotation],
-    measured: Judgements | None,
+    tallies: Tallies,
     verdicts: Sequence[VerdictRecord],
     in_force: VerdictRecord | None,
     criteria: Criteria | None,
-    consensus: Mapping[str, str],
+    label_counts: Mapping[str, int],
     n_tasks: int,
     accepted_labels: int,
     committed_at: datetime | None = None,
 ) -> AttemptSummary:
-    """`measured` are the judgements that agreement may rest on; without them (answers that are no labels) the people come
-    from the verdict document. `consensus` maps a task to its label."""
-    document = in_force.document if in_force else {}
+    """`tallies` are of the judgements that agreement may rest on; effort counts them all."""
     return AttemptSummary(
         batch=batch,
         attempt=attempt,
@@ -94,8 +91,8 @@ def summarise(
         n_tasks=n_tasks,
         accepted_labels=accepted_labels,
         efforts=_efforts(annotations),
-        tallies=tallies_of(measured, consensus=consensus) if measured else tallies_of_document(document),
-        label_counts=_counts(consensus.values()),
+        tallies=tallies,
+        label_counts=label_counts,
         newest=_newest(attempt, annotations, verdicts, committed_at),
     )
 
@@ -129,13 +126,6 @@ def _efforts(annotations: Sequence[Annotation]) -> dict[str, Effort]:
         if annotation.lead_time_seconds is not None:
             seconds.setdefault(who, []).append(annotation.lead_time_seconds)
     return {who: Effort(counts[who], tuple(seconds.get(who, ()))) for who in sorted(counts)}
-
-
-def _counts(labels: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for label in labels:
-        counts[label] = counts.get(label, 0) + 1
-    return counts
 
 
 def _newest(

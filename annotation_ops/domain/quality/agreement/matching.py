@@ -34,51 +34,53 @@ def best_matching(
     raised = weight + MORE_MATCHES
     if preferred is not None:
         raised = raised + PREFERRED * preferred
-    open_edges = np.arange(len(weight))
-    while len(open_edges):
-        safe = _safe(left[open_edges], right[open_edges], raised[open_edges])
-        if not safe.any():
+    edges = np.arange(len(weight))
+    while len(edges):
+        safe, rest = _safe(left, right, raised)
+        if not len(safe):
+            chosen[edges[_by_component(left, right, raised)]] = True
             break
-        chosen[open_edges[safe]] = True
-        open_edges = _without_touching(open_edges, left, right, taken=open_edges[safe])
-    if len(open_edges):
-        found = _by_component(left[open_edges], right[open_edges], raised[open_edges])
-        chosen[open_edges[found]] = True
+        chosen[edges[safe]] = True
+        edges, left, right, raised = edges[rest], left[rest], right[rest], raised[rest]
     return chosen
 
 
-def _safe(left: IntArray, right: IntArray, weight: FloatArray) -> BoolArray:
-    """Edges in some optimal matching: as heavy as the next best edges of both their nodes together.
+def _safe(left: IntArray, right: IntArray, weight: FloatArray) -> tuple[IntArray, IntArray]:
+    """Edges of some optimal matching, each as heavy as the next best edges of both its nodes together; and the edges
+    that touch none of them.
 
-    Putting such an edge into a matching drives out at most those two, so the total does not fall.
+    Putting such an edge into a matching drives out at most those two next best, so the total does not fall.
     """
-    best_left, next_left = _best_two(left, weight)
-    best_right, next_right = _best_two(right, weight)
-    number = np.arange(len(weight))
-    mutual = (best_left[left] == number) & (best_right[right] == number)
-    return np.asarray(mutual & (weight >= next_left[left] + next_right[right]), dtype=np.bool_)
+    best_left, best_right = _heaviest(left, weight), _heaviest(right, weight)
+    is_best = (weight == best_left[left]) & (weight == best_right[right])
+    best, others = np.flatnonzero(is_best), np.flatnonzero(~is_best)
+    bound = np.zeros(len(best))
+    for node, n in ((left, len(best_left)), (right, len(best_right))):
+        following = np.zeros(n)
+        np.maximum.at(following, node[others], weight[others])
+        # Two equally heavy edges at one node: neither is safe.
+        following[np.bincount(node[best], minlength=n) > 1] = np.inf
+        bound += following[node[best]]
+    safe = best[weight[best] >= bound]
+    free_left, free_right = (np.ones(len(one), dtype=np.bool_) for one in (best_left, best_right))
+    free_left[left[safe]] = False
+    free_right[right[safe]] = False
+    rest = np.flatnonzero(free_left[left] & free_right[right])
+    return safe, rest
 
 
-def _best_two(node: IntArray, weight: FloatArray) -> tuple[IntArray, FloatArray]:
-    """The heaviest edge of each node (the first of equals), and the weight of the next one, 0 where there is none."""
-    n = int(node.max()) + 1
-    heaviest = np.zeros(n)
+def _heaviest(node: IntArray, weight: FloatArray) -> FloatArray:
+    heaviest = np.zeros(int(node.max()) + 1)
     np.maximum.at(heaviest, node, weight)
-    tops = np.flatnonzero(weight == heaviest[node])[::-1]
-    best = np.full(n, -1)
+    return heaviest
+
+
+def _heaviest_edges(node: IntArray, weight: FloatArray) -> IntArray:
+    """The heaviest edge of each node, the first of equals, (n_nodes,); every node has one."""
+    tops = np.flatnonzero(weight == _heaviest(node, weight)[node])[::-1]
+    best = np.empty(int(node.max()) + 1, dtype=np.int64)
     best[node[tops]] = tops
-    others = np.flatnonzero(best[node] != np.arange(len(node)))
-    following = np.zeros(n)
-    np.maximum.at(following, node[others], weight[others])
-    return best, following
-
-
-def _without_touching(open_edges: IntArray, left: IntArray, right: IntArray, *, taken: IntArray) -> IntArray:
-    used_left = np.zeros(int(left[open_edges].max()) + 1, dtype=np.bool_)
-    used_right = np.zeros(int(right[open_edges].max()) + 1, dtype=np.bool_)
-    used_left[left[taken]] = True
-    used_right[right[taken]] = True
-    return open_edges[~(used_left[left[open_edges]] | used_right[right[open_edges]])]
+    return best
 
 
 def _by_component(left: IntArray, right: IntArray, weight: FloatArray) -> BoolArray:
@@ -88,7 +90,7 @@ def _by_component(left: IntArray, right: IntArray, weight: FloatArray) -> BoolAr
     component = _components(left, right)
     settled = np.zeros(int(component.max()) + 1, dtype=np.bool_)
     for near, far in ((left, right), (right, left)):
-        best, _ = _best_two(near, weight)
+        best = _heaviest_edges(near, weight)
         # Where each node's heaviest edge leads to a node of its own, no matching can weigh more.
         clash = np.bincount(far[best], minlength=int(far.max()) + 1)[far[best]] > 1
         proven = np.ones(len(settled), dtype=np.bool_)

@@ -15,6 +15,7 @@ def interval_doubt(answers: FloatArray, *, tasks: float) -> str | None:
     Percent agreement, AC1, AC2 and class agreement do not divide by the minority and need no such caution.
     """
     total = float(answers.sum())
-    if total <= 0.0 or tasks * (1.0 - float(answers.max()) / total) < FEW_MINORITY_TASKS:
+    # No division: exactly three tasks' worth must not fall below it by rounding.
+    if total <= 0.0 or tasks * (total - float(answers.max())) < FEW_MINORITY_TASKS * total:
         return "few_minority_answers"
     return None

@@ -88,34 +88,33 @@ def grouped_box_iou(corners: FloatArray, groups: IntArray) -> tuple[IntArray, In
     `groups` (n_groups, 4): first left box, number of left boxes, first right box, number of right boxes. Groups of one
     size are computed together, the group as the innermost axis, which leaves no Python loop over groups.
     """
-    sides = np.ascontiguousarray(corners.T)
-    area = box_area(corners)
-    found: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
+    x_min, y_min, x_max, y_max = np.ascontiguousarray(corners.T)
+    found: list[tuple[IntArray, IntArray, IntArray]] = []
     for rows, n_left, n_right, left_start, right_start in _blocks(groups):
         left = left_start[None, :] + np.arange(n_left)[:, None]
         right = right_start[None, :] + np.arange(n_right)[:, None]
-        width = _shared_side(sides[0], sides[2], left, right)
-        height = _shared_side(sides[1], sides[3], left, right)
-        hit = np.flatnonzero((np.minimum(width, height) > 0).ravel())
-        cell, at = np.divmod(hit, len(rows))
+        hit = _crossing(x_min, x_max, left, right)
+        hit &= _crossing(y_min, y_max, left, right)
+        cell, at = np.divmod(np.flatnonzero(hit.ravel()), len(rows))
         row, col = np.divmod(cell, n_right)
-        ours, theirs = left_start[at] + row, right_start[at] + col
-        shared = width.ravel()[hit] * height.ravel()[hit]
-        found.append((rows[at], ours, theirs, iou_of(shared, area[ours], area[theirs])))
+        found.append((rows[at], left_start[at] + row, right_start[at] + col))
     if not found:
         nothing = np.empty(0, dtype=np.int64)
         return nothing, nothing, nothing, np.empty(0)
-    group, ours, theirs, iou = (np.concatenate(part) for part in zip(*found, strict=True))
+    group, ours, theirs = (np.concatenate(part) for part in zip(*found, strict=True))
+    iou = box_iou(corners[ours], corners[theirs])
     # A product of tiny sides can underflow to nothing.
     some = np.flatnonzero(iou > 0)
+    if len(some) == len(iou):
+        return group, ours, theirs, iou
     return group[some], ours[some], theirs[some], iou[some]
 
 
-def _shared_side(low: FloatArray, high: FloatArray, left: IntArray, right: IntArray) -> FloatArray:
-    """(n_left, n_right, n_groups); negative where the boxes are apart."""
-    side = np.minimum(high[left][:, None, :], high[right][None, :, :])
-    side -= np.maximum(low[left][:, None, :], low[right][None, :, :])
-    return side
+def _crossing(low: FloatArray, high: FloatArray, left: IntArray, right: IntArray) -> BoolArray:
+    """Which intervals share more than an end, (n_left, n_right, n_groups)."""
+    crossing: BoolArray = low[left][:, None, :] < high[right][None, :, :]
+    crossing &= low[right][None, :, :] < high[left][:, None, :]
+    return crossing
 
 
 def _blocks(groups: IntArray) -> Iterator[tuple[IntArray, int, int, IntArray, IntArray]]:

@@ -23,10 +23,12 @@ def test_the_planned_number_reaches_the_power_and_a_tenth_less_does_not() -> Non
     assert fewer.passes.value < 0.8
 
 
-def test_about_150_tasks_show_a_kappa_of_95_four_times_in_five() -> None:
+def test_between_110_and_160_tasks_show_a_kappa_of_95_four_times_in_five() -> None:
+    """150 under the plain Dirichlet posterior; the calibrated intervals need fewer."""
     plan = plan_overlap(gate("evidence"), crowd=PAIR, truth=0.95, power=0.8, seed=1)
 
-    assert plan.tasks == pytest.approx(150, rel=0.15)
+    assert plan.tasks is not None
+    assert 110 <= plan.tasks <= 160
 
 
 def test_the_harder_the_promise_the_more_tasks() -> None:
@@ -69,7 +71,7 @@ def test_rare_classes_tell_how_many_tasks_bring_ten_of_them() -> None:
     plan = plan_overlap(gate(), crowd=Crowd(prevalence=(0.7, 0.2, 0.07, 0.03)), truth=0.92, tasks=100, seed=0)
 
     assert plan.rare_class_tasks == 334
-    assert plan.prevalence_index == pytest.approx(0.6421, abs=1e-3)
+    assert plan.prevalence_index == pytest.approx(0.6173, abs=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["point", "not_worse", "evidence"])
