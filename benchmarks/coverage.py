@@ -180,7 +180,7 @@ def suspect(tallies: dict[str, Tally]) -> bool:
 
 def grid(*, full: bool) -> list[Cell]:
     kappa, tasks = (KAPPA, TASKS) if full else ((0.6, 0.95), (30, 100))
-    classes = CLASSES if full else (2, 4, 20)
+    classes = CLASSES if full else (2, 8)
     return [Cell(*one) for one in itertools.product(RATERS, classes, PREVALENCE, kappa, tasks)]
 
 

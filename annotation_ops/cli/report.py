@@ -33,17 +33,22 @@ def report(project: str, key: str | None, out: Path, price: float, as_json: bool
         if key is None:
             whole = collect_project_report(declared, ledger=parts.ledger, price=price)
             text, as_of = project_html(whole), whole.as_of
-            told = {"batches": whole.n_batches, "attempts": whole.n_attempts, "verdicts": dict(whole.outcomes)}
+            told: dict[str, object] = {
+                "batches": whole.n_batches,
+                "attempts": whole.n_attempts,
+                "verdicts": dict(whole.outcomes),
+            }
         else:
             one = collect_batch_report(declared, key, ledger=parts.ledger, price=price)
             text, as_of = batch_html(one), one.as_of
             told = {"attempt": one.key, "verdict": one.verdict.outcome if one.verdict else None}
     _write(out, text)
+    about = f"{project} {told['attempt']}" if key else project
     moment = as_of.isoformat() if as_of else None
     if as_json:
         click.echo(json.dumps({"file": str(out), "project": project, **told, "as_of": moment}))
     else:
-        click.echo(f"wrote {out}: {' '.join(filter(None, (project, key)))}, as of {moment or 'the beginning'}")
+        click.echo(f"wrote {out}: {about}, as of {moment or 'the beginning'}")
 
 
 def _write(out: Path, text: str) -> None:

@@ -43,8 +43,8 @@ def test_every_fault_is_printed_with_its_place_and_exit_2(root):
 
 
 FIELDS = (
-    "confidence, consensus, critical_class_agreement, margin, max_share_below, min_confidence, min_overlap_tasks, mode, "
-    "statistic, task_threshold, threshold or version"
+    "audit, confidence, consensus, critical_class_agreement, gold, label_mix, margin, max_share_below, min_confidence, "
+    "min_overlap_tasks, mode, statistic ... (15 in all)"
 )
 
 

@@ -14,6 +14,8 @@ Scale: TypeAlias = Callable[[float], float]
 
 LETTERED = 60
 """Points above which the marks of the trend lose their letters: they would touch."""
+RIGHT = 990.0
+"""Right end of the trend's plot; the last threshold is written beyond it."""
 DATED = 12
 """Dates below the trend that do not run into each other."""
 
@@ -64,11 +66,12 @@ class Threshold:
     right: float
     y: float
     label: str
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TrendChart:
-    """View box 1040 x 330; the plot spans x 46 to 1024 and y 14 to 270."""
+    """View box 1040 x 330; the plot spans x 46 to RIGHT and y 14 to 270."""
 
     ticks: tuple[Tick, ...]
     dates: tuple[Tick, ...]
@@ -126,7 +129,7 @@ def trend_chart(points: Sequence[TrendPoint]) -> TrendChart:
     known += [p.threshold for p in points if p.threshold is not None]
     start = max(math.floor((min(known, default=0.0) - 0.02) * 10) / 10, -1.0)
     to_y = _scale(start, 1.0, 270.0, 14.0)
-    step = (1024.0 - 46.0) / max(len(points), 1)
+    step = (RIGHT - 46.0) / max(len(points), 1)
     xs = [round(46.0 + step * (n + 0.5), 1) for n in range(len(points))]
     every = max(1, math.ceil(len(points) / DATED))
     return TrendChart(
@@ -207,7 +210,7 @@ def _thresholds(points: Sequence[TrendPoint], xs: Sequence[float], to_y: Scale, 
         run = list(group)
         if threshold is not None:
             left, right = round(xs[run[0]] - step / 2, 1), round(xs[run[-1]] + step / 2, 1)
-            found.append(Threshold(left, right, to_y(threshold), f"{threshold:g}"))
+            found.append(Threshold(left, right, to_y(threshold), f"{threshold:g}", run[-1] == len(points) - 1))
     return found
 
 

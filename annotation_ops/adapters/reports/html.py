@@ -56,6 +56,7 @@ def _environment() -> Environment:
     environment.filters.update(
         title_of=words.title,
         because=words.because,
+        plain=words.plain,
         number=words.number,
         percent=words.percent,
         count=words.count,

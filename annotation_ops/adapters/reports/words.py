@@ -1,5 +1,6 @@
 """Names, numbers and reasons as people read them."""
 
+import re
 from datetime import UTC, datetime
 
 from annotation_ops.domain.quality.statistic import Statistic
@@ -19,13 +20,29 @@ TITLES = {
     "mean_iou_penalised": "Mean IoU, unmatched count as 0",
     "f1_at_50": "F1 at IoU 0.50",
     "f1_at_75": "F1 at IoU 0.75",
+    "f1_averaged": "F1 averaged over IoU 0.50 to 0.95",
+    "mean_dice": "Mean Dice",
+    "panoptic_quality": "Panoptic quality",
     "span_f1_exact": "Span F1, exact",
     "span_f1_overlap": "Span F1, overlap",
+    "brennan_prediger": "Brennan and Prediger's kappa",
     "share_below": "Tasks below the task threshold",
     "gold_score": "Score on gold tasks",
     "label_mix": "Label mix against the expectation",
     "audit": "Spot audit",
-    "top_up": "Overlap top-up",
+    "contract": "Contract check",
+    "top_up": "Top-up that was ordered",
+    "p_value": "p-value",
+    "effect": "Cramer's V",
+    "min_effect": "Smallest Cramer's V that matters",
+    "df": "Degrees of freedom",
+    "jensen_shannon": "Jensen-Shannon divergence, bits",
+    "effective_n": "Effective n",
+    "stability_index": "Population stability index",
+    "stability_limit": "Its limit by chance",
+    "errors": "Wrong labels found",
+    "upper_bound": "Wrong labels, upper bound",
+    "tolerable": "Wrong labels, tolerable",
     "agreement_scope": "What agreement was measured on",
     "adaptive": "Adaptive overlap",
     "below_the_others": "agrees less than the others",
@@ -55,6 +72,11 @@ def title(name: str) -> str:
     """`mean_iou_matched` -> `Mean IoU of matches`; unknown names read as a sentence."""
     plain = name.replace("_", " ").strip()
     return TITLES.get(name) or plain[:1].upper() + plain[1:]
+
+
+def plain(text: str) -> str:
+    """A code of ours (`chi_square`) in words; any other text as it is."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else text
 
 
 def because(reason: str | None) -> str:

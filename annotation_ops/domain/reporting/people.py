@@ -62,11 +62,11 @@ class PairMatrix:
     n_pairs: int
     """All pairs that share a task, shown or not."""
     complete: bool
-    """Whether every pair is in the matrix; if not, `histogram` shows them all."""
+    """Whether every pair is in the matrix."""
     histogram: tuple[int, ...]
-    """Pairs by agreement, ten bins of 0.1."""
+    """All pairs with FEW_TASKS shared tasks or more by agreement, ten bins of 0.1."""
     lowest: tuple[PairRow, ...]
-    """Those most certain to agree little."""
+    """Those of them most certain to agree little."""
 
 
 def heat_map(tallies: Tallies, *, labels: Sequence[str], confidence: float) -> HeatMap:
@@ -94,9 +94,9 @@ def pair_matrix(tallies: Tallies, *, confidence: float) -> PairMatrix:
             shared[name] = shared.get(name, 0) + statistic.n
     most = sorted(shared, key=lambda name: (-shared[name], name))[:MATRIX_PEOPLE]
     people = tuple(sorted(most))
-    values = [statistic.value for statistic in pairs.values() if statistic.value is not None]
-    bins, _ = np.histogram(np.array(values, dtype=np.float64), bins=10, range=(0.0, 1.0))
     telling = {pair: statistic for pair, statistic in pairs.items() if statistic.n >= FEW_TASKS}
+    values = [statistic.value for statistic in telling.values() if statistic.value is not None]
+    bins, _ = np.histogram(np.array(values, dtype=np.float64), bins=10, range=(0.0, 1.0))
     lowest = sorted(telling, key=lambda pair: (*needs_attention(telling[pair]), pair))[:LOWEST_PAIRS]
     return PairMatrix(
         people=people,

@@ -39,11 +39,18 @@ class Posteriors:
 
 
 def posteriors(
-    who: IntArray, *, right: FloatArray, wrong: FloatArray, people: int, shared_variance: FloatArray
+    who: IntArray,
+    *,
+    right: FloatArray,
+    wrong: FloatArray,
+    people: int,
+    inflation: FloatArray,
+    shared_variance: FloatArray,
 ) -> Posteriors:
     """`right` and `wrong` are u and v of each judgement, (n,); `who` is the person, (n,), below `people`.
 
-    `shared_variance`, (people,), is added to every variance: what is not known about the crowd as a whole.
+    Every variance is multiplied by `inflation`, because u and v are estimates, then `shared_variance` is added for what is not
+    known about the crowd as a whole; both (people,).
     """
     mode, deviation = _modes(who, right, wrong, people)
     eta = logit(mode)[:, None] + deviation[:, None] * np.linspace(-REACH, REACH, POINTS)
@@ -52,8 +59,8 @@ def posteriors(
     seen = np.bincount(who, minlength=people) > 0
     own = _moments(expit(eta), likelihood + width + _log_prior(eta, 0.5, 0.5))
     crowd = _crowd(eta, likelihood + width, seen)
-    alpha, beta = _as_beta(crowd[0], crowd[1] + shared_variance)
-    own_alpha, own_beta = _as_beta(own[0], own[1] + shared_variance)
+    alpha, beta = _as_beta(crowd[0], crowd[1] * inflation + shared_variance)
+    own_alpha, own_beta = _as_beta(own[0], own[1] * inflation + shared_variance)
     return Posteriors(alpha, beta, own_alpha, own_beta)
 
 
