@@ -90,7 +90,8 @@ def test_an_attempt_in_people_s_hands_has_a_report_without_a_verdict(bench: Benc
     assert (report.verdict, report.evidence, report.statistics) == (None, (), ())
     assert report.cost.judgements == 15
     assert report.cost.cost_per_label is None
-    assert [row.annotator_id for row in report.heat.rows] and len(report.pairs.people) == 3
+    assert {row.annotator_id for row in report.heat.rows} == set(PEOPLE)
+    assert len(report.pairs.people) == 3
 
 
 def test_an_attempt_nobody_touched_has_a_report(bench: Bench) -> None:

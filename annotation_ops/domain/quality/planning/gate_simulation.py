@@ -27,7 +27,7 @@ FIRST_DRAWS = 100
 REPLICATES = 10_000
 """Simulated batches for a stated probability: its standard error is at most half a point."""
 
-WORK = 160_000_000
+WORK = 320_000_000
 """Gamma draws for one probability, a few seconds; many classes or raters get fewer batches, and the error says so."""
 
 POOL = 10_000
