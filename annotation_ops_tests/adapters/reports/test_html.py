@@ -248,7 +248,7 @@ def test_three_hundred_annotators_fit_a_small_file_made_in_seconds(crowd: Bench)
     assert all(f"ann-{number:03d}" in texts[0] for number in range(300))
 
 
-def test_a_project_without_records_has_a_page(bench: Bench) -> None:
+def test_a_project_without_records_has_a_page() -> None:
     empty = project_report((), project="new", task_type="boxes", labels=("cat",), cohorts={}, incidents=(), price=1.0)
 
     page = Page(project_html(empty))

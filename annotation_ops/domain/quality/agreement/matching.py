@@ -122,14 +122,27 @@ def _assigned(left: IntArray, right: IntArray, weight: FloatArray, component: In
     """Positions of the chosen edges, one assignment problem a component."""
     order = np.argsort(component, kind="stable")
     bounds = np.append(np.flatnonzero(np.diff(component[order], prepend=-1)), len(order)).tolist()
+    row, col = (_numbered_within(node, component)[order] for node in (left, right))
+    values = weight[order]
     chosen = [np.empty(0, dtype=np.int64)]
     for begin, end in pairwise(bounds):
-        edges = order[begin:end]
-        row_of, col_of = _compact(left[edges]), _compact(right[edges])
-        table = np.zeros((int(row_of.max()) + 1, int(col_of.max()) + 1))
+        here = slice(begin, end)
+        table = np.zeros((int(row[here].max()) + 1, int(col[here].max()) + 1))
         edge_at = np.full(table.shape, -1)
-        table[row_of, col_of] = weight[edges]
-        edge_at[row_of, col_of] = edges
-        found = edge_at[linear_sum_assignment(table, maximize=True)]
-        chosen.append(found[found >= 0])
-    return np.concatenate(chosen)
+        table[row[here], col[here]] = values[here]
+        edge_at[row[here], col[here]] = order[here]
+        chosen.append(edge_at[linear_sum_assignment(table, maximize=True)])
+    found = np.concatenate(chosen)
+    return found[found >= 0]
+
+
+def _numbered_within(node: IntArray, component: IntArray) -> IntArray:
+    """Of each edge, the number of its node among the nodes of its component, from 0."""
+    if not len(node):
+        return node
+    owner = np.full(int(node.max()) + 1, int(component.max()) + 1)
+    owner[node] = component
+    order = np.argsort(owner, kind="stable")
+    number = np.empty(len(owner), dtype=np.int64)
+    number[order] = np.arange(len(owner)) - np.searchsorted(owner[order], owner[order])
+    return number[node]

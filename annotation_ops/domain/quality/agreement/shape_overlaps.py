@@ -96,8 +96,12 @@ def grouped_box_iou(corners: FloatArray, groups: IntArray) -> tuple[IntArray, In
         right = right_start[None, :] + np.arange(n_right)[:, None]
         hit = _crossing(sides[0], sides[2], left, right)
         hit &= _crossing(sides[1], sides[3], left, right)
-        cell, at = np.divmod(np.flatnonzero(hit), len(rows))
-        row, col = np.divmod(cell, n_right)
+        place = np.flatnonzero(hit)
+        # Not divmod: NumPy divides by a constant five times as fast.
+        cell = place // len(rows)
+        at = place - cell * len(rows)
+        row = cell // n_right
+        col = cell - row * n_right
         ours, theirs = left_start[at] + row, right_start[at] + col
         shared = _shared_side(sides[0], sides[2], ours, theirs) * _shared_side(sides[1], sides[3], ours, theirs)
         overlaps = rows[at], ours, theirs, iou_of(shared, area[ours], area[theirs])
