@@ -209,7 +209,7 @@ def _thresholds(points: Sequence[TrendPoint], xs: Sequence[float], to_y: Scale, 
     for threshold, group in groupby(range(len(points)), key=lambda n: points[n].threshold):
         run = list(group)
         if threshold is not None:
-            left, right = round(xs[run[0]] - step / 2, 1), round(xs[run[-1]] + step / 2, 1)
+            left, right = (round(xs[0] + (edge - 0.5) * step, 1) for edge in (run[0], run[-1] + 1))
             found.append(Threshold(left, right, to_y(threshold), f"{threshold:g}", run[-1] == len(points) - 1))
     return found
 

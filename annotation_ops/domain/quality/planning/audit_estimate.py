@@ -158,7 +158,7 @@ def _lot_rate(wrong: FloatArray, weights: FloatArray, *, lot: int | None, confid
     counted = float((share * wrong).sum()) / most
     if abs(counted - round(counted)) < SAME_WEIGHT * n:
         counted = float(round(counted))
-    value = float((share * wrong).sum())
+    value = min(float((share * wrong).sum()), 1.0)
     high = _most(counted, n, None if lot is None else _thin_lot(n, most, lot), confidence)
     low = _least(counted, n, None if lot is None else _thin_lot(n, most, lot), confidence)
     return Statistic(value, None, min(low * n * most, value), max(min(high * n * most, 1.0), value), n)
