@@ -13,6 +13,7 @@ from annotation_ops.domain.errors import AnnotationOpsError
 
 COMMANDS = {
     "agreement": "annotation_ops.cli.agreement:agreement",
+    "annotators": "annotation_ops.cli.annotators:annotators",
     "audit": "annotation_ops.cli.audit:audit",
     "batch": "annotation_ops.cli.batch:batch",
     "consensus": "annotation_ops.cli.consensus:consensus",

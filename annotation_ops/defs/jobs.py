@@ -32,6 +32,10 @@ STAGES: Mapping[str, tuple[tuple[str, ...], str]] = {
         "criteria would say, beside the recorded verdicts; nothing is overwritten.",
     ),
     "publish": (("label_features",), "Publishes a batch that passed, or a late correction of one."),
+    "calibrate": (
+        ("annotators",),
+        "Looks where every annotator stands and plans the calibrations that are due; the conductor sends them.",
+    ),
     "train": (("trained_model",), "Starts the declared training on the newest label commit."),
     "monitor": (("model_performance",), "Reads new metrics and opens at most one incident per cause."),
 }

@@ -16,8 +16,12 @@ from annotation_ops.bootstrap import Parts
 from annotation_ops.defs import pictures
 from annotation_ops.domain.errors import AnnotationOpsError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import Task, VerdictRecord, parse_attempt_key
+from annotation_ops.domain.quality.statistic import Statistic
+from annotation_ops.domain.records import Task, VerdictRecord, makes_labels, parse_attempt_key
 from annotation_ops.domain.selection.request import RankReport
+from annotation_ops.domain.workforce.training_pack import TrainingPack
+from annotation_ops.services.annotators import AnnotatorReport
+from annotation_ops.services.calibration import CalibrationReport
 from annotation_ops.services.dispatch import DispatchReport
 from annotation_ops.services.ingest import IngestReport
 from annotation_ops.services.judge import JudgeReport
@@ -168,14 +172,20 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def judge_metadata(project: AnnotationProject, report: JudgeReport, *, labels: int, unsettled: int) -> Metadata:
     document = report.document
+    told: Metadata = {
+        "verdict": report.outcome,
+        "state": report.state.value,
+        "reasons": table(["code", "why"], [(r["code"], r["text"]) for r in document["reasons"]]),
+        "verdict_document": dg.MetadataValue.json(document),
+    }
+    if not makes_labels(report.key):
+        return told
     statistics: Mapping[str, Mapping[str, Any]] = document["statistics"]
     criteria = project.criteria
     primary = statistics.get(criteria.statistic, {})
     rows = [(name, s["value"], s["low"], s["high"], s["n"], s["reason"]) for name, s in statistics.items()]
     shown: Metadata = {
-        "verdict": report.outcome,
-        "state": report.state.value,
-        "reasons": table(["code", "why"], [(r["code"], r["text"]) for r in document["reasons"]]),
+        **told,
         "gold_labels": labels,
         "labels_for_a_human": unsettled,
         "statistics": table(["statistic", "value", "low", "high", "n", "undefined because"], rows),
@@ -184,7 +194,6 @@ def judge_metadata(project: AnnotationProject, report: JudgeReport, *, labels: i
             [[_flat(value) for value in row.values()] for row in document["classes"]],
         ),
         "evidence": pictures.evidence(statistics, primary=criteria.statistic, threshold=criteria.threshold),
-        "verdict_document": dg.MetadataValue.json(document),
     }
     if primary.get("value") is not None:
         shown[criteria.statistic] = float(primary["value"])
@@ -221,6 +230,44 @@ def check_metadata(reports: Mapping[str, JudgeReport], in_force: Mapping[str, Ve
 
 def _why(report: JudgeReport) -> str:
     return "; ".join(reason["text"] for reason in report.document["reasons"])
+
+
+def annotators_metadata(report: CalibrationReport, packs: Mapping[str, TrainingPack]) -> Metadata:
+    people = report.workforce.annotators
+    standings = Counter(one.status.value for one in people)
+    header = ["annotator", "cohort", "standing", "accuracy", "judgements", "why", "needs"]
+    shown: Metadata = {
+        **dict(sorted(standings.items())),
+        "rounds_planned": len(report.planned),
+        "gold_labels_to_test_with": report.n_gold,
+        "people": table(header, [_person(one) for one in people]),
+    }
+    if report.planned:
+        rows = [(one.due.annotator_id, one.key, one.due.need.value, len(one.plan.tasks)) for one in report.planned]
+        shown["calibrations_planned"] = table(["annotator", "batch", "need", "gold tasks"], rows)
+    if report.waiting:
+        later = [(one.annotator_id, one.need.value, one.due_at.isoformat(), one.why) for one in report.waiting]
+        shown["calibrations_waiting"] = table(["annotator", "need", "not before", "why"], later)
+    if report.workforce.cohorts.comparisons:
+        compared = [
+            (" and ".join(one.cohorts), one.outcome.value, _interval(one.difference))
+            for one in report.workforce.cohorts.comparisons
+        ]
+        shown["cohorts"] = table(["cohorts", "outcome", "difference in accuracy"], compared)
+    return {**shown, **{f"training_pack_{name}": dg.MetadataValue.md(pack.markdown()) for name, pack in packs.items()}}
+
+
+def _person(one: AnnotatorReport) -> tuple[object, ...]:
+    accuracy = _interval(one.skill.accuracy) if one.skill is not None else None
+    judged = one.skill.n_judgements if one.skill is not None else 0
+    standing = one.standing
+    return one.annotator_id, one.cohort, standing.status.value, accuracy, judged, standing.reason, standing.needs.value
+
+
+def _interval(found: Statistic) -> str:
+    return (
+        f"undefined: {found.reason}" if found.value is None else f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+    )
 
 
 def publish_metadata(report: PublishReport) -> Metadata:

@@ -7,6 +7,7 @@ import dagster as dg
 from annotation_ops.defs import (
     annotation_batches,
     annotations,
+    annotators,
     jobs,
     label_features,
     model_performance,
@@ -32,6 +33,7 @@ PIPELINE = (
     qa_passed_labels,
     label_features,
 )
+PEOPLE = (annotators,)
 AFTER_PUBLISHING = (trained_model, model_performance)
 """Only for a project that declares a monitor."""
 
@@ -48,7 +50,7 @@ def annotation_project_definitions(project: AnnotationProject) -> dg.Definitions
             your_definitions,
         )
     """
-    modules = PIPELINE + (AFTER_PUBLISHING if project.monitor is not None else ())
+    modules = PIPELINE + PEOPLE + (AFTER_PUBLISHING if project.monitor is not None else ())
     project_jobs = jobs.build(project)
     return dg.Definitions(
         assets=[module.build(project) for module in modules],

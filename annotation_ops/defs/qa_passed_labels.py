@@ -9,6 +9,7 @@ from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import check_metadata, judge_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.records import makes_labels
 from annotation_ops.services.judge import judge_attempt, verdict_in_force
 from annotation_ops.services.publish import write_gold
 
@@ -46,7 +47,10 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
                 judge_metadata(project, reports[batch], labels=labels, unsettled=unsettled), partition_key=batch
             )
         in_force = {batch: verdict_in_force(project.name, batch, ledger=ledger) for batch in reports}
-        passed = all(verdict is not None and verdict.outcome == "PASS" for verdict in in_force.values())
+        passed = all(
+            verdict is not None and (verdict.outcome == "PASS" or not makes_labels(batch))
+            for batch, verdict in in_force.items()
+        )
         yield dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(

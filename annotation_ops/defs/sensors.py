@@ -14,6 +14,7 @@ from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import content_key
 from annotation_ops.services import monitor
 from annotation_ops.services.arrivals import new_objects
+from annotation_ops.services.calibration import standings_cause
 from annotation_ops.services.spot_audit import due_milestone
 from annotation_ops.services.status import loop_state
 
@@ -43,6 +44,8 @@ UNFINISHED = [
 
 def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.SensorDefinition]:
     sensors = [_new_data(project, jobs), _conductor(project, jobs)]
+    if project.workforce.calibration is not None:
+        sensors.append(_calibration(project, jobs))
     if project.monitor is None:
         return sensors
     sensors.append(_degradation(project, jobs))
@@ -61,8 +64,9 @@ def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
         "failed -> the next attempt, to be audited -> its audit, passed -> publish, new labels -> train.",
     )
     def conductor(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
-        state = loop_state(project, ledger=annotation_ops.ledger)
-        decision = decide(state, annotation_ops.clock.now(), collect_every=annotation_ops.settings.collect_every)
+        now = annotation_ops.clock.now()
+        state = loop_state(project, ledger=annotation_ops.ledger, now=now)
+        decision = decide(state, now, collect_every=annotation_ops.settings.collect_every)
         wait = annotation_ops.settings.retry_after
         requests = [
             request for due in decision.due if (request := _request(context.instance, project, due, wait)) is not None
@@ -190,6 +194,28 @@ def _degradation(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Se
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{work}:{number}", tags={WORK_TAG: work})])
 
     return degradation
+
+
+def _calibration(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=dagster_name(project, "calibration"),
+        job=jobs["calibrate"],
+        minimum_interval_seconds=60,
+        description="After every verdict, every change of a declared document and every midnight: looks where people stand and "
+        "plans the calibrations that are due.",
+    )
+    def calibration(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
+        cause = standings_cause(project, ledger=annotation_ops.ledger, now=annotation_ops.clock.now())
+        work = f"calibrate:{project.name}:{cause[:12]}"
+        done = dg.RunsFilter(tags={WORK_TAG: work}, statuses=[dg.DagsterRunStatus.SUCCESS])
+        if context.instance.get_runs_count(done):
+            return dg.SensorResult(skip_reason="nothing happened since the last look that could change a standing")
+        number = _next_try(context.instance, work, annotation_ops.settings.retry_after)
+        if number is None:
+            return dg.SensorResult(skip_reason="a look is under way, waiting to be tried again, or failed too often")
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{work}:{number}", tags={WORK_TAG: work})])
+
+    return calibration
 
 
 def _milestone(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:

@@ -17,6 +17,7 @@ from annotation_ops.domain.records import (
     audit_batch_id,
     batch_id,
     content_key,
+    makes_labels,
     parse_batch_id,
 )
 
@@ -73,6 +74,14 @@ class LoopState:
     labels_since_training: int
     min_new_labels: int | None
     """None: no training is declared."""
+    overlap: int = 1
+    certified: int | None = None
+    """How many certified people may judge one task; None where no certificate is asked for."""
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Too few are certified for any task, so sending work would only make it unroutable."""
+        return self.certified is not None and self.certified < self.overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,8 @@ def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Deci
     """What is due: planned -> dispatch, complete -> judge, not settled -> top up, failed -> the next attempt, to be audited -> its
     audit, passed -> publish, labels -> train.
 
-    Work in people's hands is collected every `collect_every`. A clock that went back decides nothing.
+    Work in people's hands is collected every `collect_every`. A clock that went back decides nothing; while too few people are
+    certified, no work that makes labels is sent out.
     """
     if state.last_recorded_at is not None and now < state.last_recorded_at - CLOCK_TOLERANCE:
         return Decision(
@@ -111,6 +121,8 @@ def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Deci
         *_new_batch(state),
         *_training(state),
     ]
+    if state.waits_for_people:
+        due = [one for one in due if one.stage not in {"dispatch", "top_up"} or not makes_labels(one.key)]
     return Decision(tuple(due), "" if due else _idle(state))
 
 
@@ -228,7 +240,8 @@ def _idle(state: LoopState) -> str:
     counts = {name: sum(a.state is name for a in state.attempts) for name in BatchState}
     held = ", ".join(f"{count} {name.value.replace('_', ' ')}" for name, count in counts.items() if count)
     source = f"newest ranking {state.ranking.day}" if state.ranking else "nothing is ranked yet"
-    return f"nothing is due: {source}; batch attempts: {held or 'none'}"
+    people = f"{state.certified} certified people, a task takes {state.overlap}: labels wait for calibrations; "
+    return f"nothing is due: {people if state.waits_for_people else ''}{source}; batch attempts: {held or 'none'}"
 
 
 def _due(state: LoopState, stage: Stage, key: str, why: str, *content: str) -> Due:

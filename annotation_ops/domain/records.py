@@ -171,6 +171,11 @@ def parse_batch_id(text: str) -> tuple[date, BatchPurpose]:
     return date.fromisoformat(match[1]), BatchPurpose(match[2].partition("-")[0])
 
 
+def makes_labels(key: str) -> bool:
+    """Whether an attempt ends in labels; audits and calibrations do not. Raises ValueError on anything but an attempt key."""
+    return parse_batch_id(parse_attempt_key(key)[0])[1] in WITH_LABELS
+
+
 def audit_batch_id(key: str) -> str:
     """The spot audit of one attempt: `2026-11-23-active-01.a2` -> `2026-11-23-audit-active-01-2`."""
     name, number = parse_attempt_key(key)

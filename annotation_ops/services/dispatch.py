@@ -33,6 +33,7 @@ from annotation_ops.domain.workforce.routing import RoutableTask, RoutedAssignme
 from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.certification import calibrated_person, certified_people
 from annotation_ops.services.spot_audit import Audited, auditors
 
 LEASE_SECONDS = 900.0
@@ -134,7 +135,7 @@ def _route(
     """Writes the assignments of the attempt once; a later run finds them and asks the same people."""
     if ledger.assignments(project.name, batch_id, number):
         return
-    plan = _plan(project, batch_id, number, ledger=ledger, lake=lake)
+    plan = _plan(project, batch_id, number, ledger=ledger, lake=lake, now=now)
     due_at = sla.due_at(now, contract=project.contract)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         tx.add_assignments(
@@ -148,19 +149,30 @@ def _route(
         tx.audit("batch.routed", f"{batch_id}.a{number}", {"project": project.name, **_counts(plan)})
 
 
-def _plan(project: AnnotationProject, batch_id: str, number: int, *, ledger: Ledger, lake: Lake) -> RoutingPlan:
+def _plan(
+    project: AnnotationProject, batch_id: str, number: int, *, ledger: Ledger, lake: Lake, now: datetime
+) -> RoutingPlan:
     """The overlap sample of the batch first, then the tasks that start with fewer judgements."""
     tasks = [task for task in ledger.tasks(project.name, batch_id, number) if task.unroutable_reason is None]
     batch = ledger.batch(project.name, batch_id)
     overlaps = first_overlaps(project, batch, tasks)
     routable = routable_tasks(project, tasks, lake=lake)
-    workforce = project.workforce
-    if batch.purpose is BatchPurpose.AUDIT:
-        workforce = auditors(project)
-        judged = {task.task_key: frozenset(Audited.of_task(task).annotators) for task in tasks}
-        routable = [replace(task, asked=judged[task.task_key]) for task in routable]
-    history = earlier_judges(project, batch_id, before=number, ledger=ledger)
+    workforce, certified = project.workforce, None
     load = Counter(ledger.open_assignments(project.name))
+    match batch.purpose:
+        case BatchPurpose.AUDIT:
+            workforce = auditors(project)
+            judged = {task.task_key: frozenset(Audited.of_task(task).annotators) for task in tasks}
+            routable = [replace(task, asked=judged[task.task_key]) for task in routable]
+        case BatchPurpose.CALIBRATION:
+            # A calibration comes on top of the day's work: a round may be larger than what the person may hold.
+            person = calibrated_person(project, batch_id)
+            workforce = replace(
+                workforce, annotators=(replace(person, capacity=load[person.annotator_id] + len(tasks)),)
+            )
+        case _:
+            certified = certified_people(project, ledger=ledger, now=now)
+    history = earlier_judges(project, batch_id, before=number, ledger=ledger)
     assignments: list[RoutedAssignment] = []
     unroutable: list[UnroutableTask] = []
     for overlap in sorted(set(overlaps.values()), reverse=True):
@@ -171,6 +183,7 @@ def _plan(project: AnnotationProject, batch_id: str, number: int, *, ledger: Led
             overlap=overlap,
             load=load,
             history=history,
+            certified=certified,
         )
         load.update(chosen.annotator_id for chosen in plan.assignments)
         assignments += plan.assignments

@@ -17,6 +17,7 @@ from annotation_ops.domain.quality.verdict.judge import judge
 from annotation_ops.domain.quality.verdict.verdict import Verdict
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
+    WITH_LABELS,
     Annotation,
     Attempt,
     BatchPurpose,
@@ -31,6 +32,7 @@ from annotation_ops.domain.records import (
 from annotation_ops.domain.tables import ANNOTATIONS
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.certification import settle_calibration
 from annotation_ops.services.evidence import Material, further_evidence, material_of
 from annotation_ops.services.judgements import judgements_of
 from annotation_ops.services.spot_audit import settle_audit
@@ -86,8 +88,8 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
         raise Conflict(
             f"{key}: found state {attempt.state}, expected complete; it is judged when the last annotation is in"
         )
-    if parse_batch_id(batch_id)[1] is BatchPurpose.AUDIT:
-        return _audited(project, attempt, ledger=ledger, now=now)
+    if parse_batch_id(batch_id)[1] not in WITH_LABELS:
+        return _settled(project, attempt, ledger=ledger, now=now)
     criteria = project.pinned("criteria")
     material = material_of(project, attempt, ledger=ledger)
     same = [
@@ -123,9 +125,11 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
     return JudgeReport(key, outcome, document, moved.state, moved.state_reason, new=True)
 
 
-def _audited(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger, now: datetime) -> JudgeReport:
+def _settled(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger, now: datetime) -> JudgeReport:
+    """An audit or a calibration: its result is its verdict, and nothing is published from it."""
     new = attempt.state is not BatchState.SETTLED
-    record = settle_audit(project, attempt, ledger=ledger, now=now)
+    settle = settle_audit if parse_batch_id(attempt.batch_id)[1] is BatchPurpose.AUDIT else settle_calibration
+    record = settle(project, attempt, ledger=ledger, now=now)
     settled = ledger.attempt(project.name, attempt.batch_id, attempt.number)
     return JudgeReport(attempt.key, record.outcome, record.document, settled.state, settled.state_reason, new=new)
 

@@ -35,6 +35,7 @@ from annotation_ops.domain.workforce.routing import route
 from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.certification import certified_people
 from annotation_ops.services.dispatch import earlier_judges, platform_spec, routable_tasks
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
 
@@ -228,6 +229,7 @@ def _routed(
     history = earlier_judges(project, attempt.batch_id, before=attempt.number, ledger=ledger)
     load = Counter(ledger.open_assignments(project.name))
     due_at = sla.due_at(now, contract=project.contract)
+    certified = certified_people(project, ledger=ledger, now=now)
     found: list[Assignment] = []
     for purpose, part in wanted.items():
         for count in sorted(set(part.values()), reverse=True):
@@ -238,6 +240,7 @@ def _routed(
                 overlap=count,
                 load=load,
                 history=history,
+                certified=certified,
             )
             load.update(chosen.annotator_id for chosen in plan.assignments)
             found += [

@@ -54,6 +54,10 @@ def plan_attempt(
         return PlanReport(key, purpose, len(ledger.tasks(project.name, batch_id, number)), new=False)
     if number > 1:
         tasks = _requeue(project, batch_id, number, ledger=ledger, now=now)
+    elif purpose is BatchPurpose.CALIBRATION:
+        raise NotFound(
+            f"{key}: no such calibration; plan one with `annotation-ops annotators calibrate {project.name}`"
+        )
     elif purpose is BatchPurpose.AUDIT:
         tasks = _plan_audit(project, batch_id, day, lake=lake, ledger=ledger, now=now)
     elif purpose is BatchPurpose.RELABEL:
@@ -93,8 +97,32 @@ def _plan_ranked(
 def _plan_audit(
     project: AnnotationProject, batch_id: str, day: date, *, lake: Lake, ledger: Ledger, now: datetime
 ) -> list[Task]:
-    tasks = _tasks(project, batch_id, 1, audit_rows(project, batch_id, ledger=ledger, lake=lake))
-    batch = replace(_batch(project, batch_id, day, BatchPurpose.AUDIT, model_version=None, now=now), overlap=1)
+    rows = audit_rows(project, batch_id, ledger=ledger, lake=lake)
+    return _plan_single(project, batch_id, day, BatchPurpose.AUDIT, rows, ledger=ledger, now=now)
+
+
+def plan_calibration(
+    project: AnnotationProject, batch_id: str, rows: Sequence[Mapping[str, Any]], *, ledger: Ledger, now: datetime
+) -> PlanReport:
+    """Freezes the gold tasks of one person's calibration; the same rows again change nothing."""
+    day, purpose = parse_batch_id(batch_id)
+    tasks = _plan_single(project, batch_id, day, purpose, rows, ledger=ledger, now=now)
+    return PlanReport(attempt_key(batch_id, 1), purpose, len(tasks), new=True)
+
+
+def _plan_single(
+    project: AnnotationProject,
+    batch_id: str,
+    day: date,
+    purpose: BatchPurpose,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    ledger: Ledger,
+    now: datetime,
+) -> list[Task]:
+    """A batch whose tasks one person each answers: it measures labels or people, and makes no label."""
+    tasks = _tasks(project, batch_id, 1, rows)
+    batch = replace(_batch(project, batch_id, day, purpose, model_version=None, now=now), overlap=1)
     _record(project, batch, tasks, ledger=ledger, now=now)
     return tasks
 

@@ -28,6 +28,7 @@ from annotation_ops.domain.records import (
     Task,
     VerdictRecord,
     audit_batch_id,
+    makes_labels,
     parse_attempt_key,
 )
 from annotation_ops.domain.tables import GOLD_LABELS, LABEL_FEATURES, RAW_SAMPLES
@@ -59,10 +60,10 @@ class PublishReport:
 def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: Lake) -> tuple[int, int]:
     """Writes the consensus of a PASS attempt to gold_labels; returns (tasks, of which a person must settle).
 
-    Writes nothing for an attempt whose verdict in force is not PASS.
+    Writes nothing for an attempt whose verdict in force is not PASS, and nothing for an audit or a calibration.
     """
     verdict = verdict_in_force(project.name, key, ledger=ledger)
-    if verdict is None or verdict.outcome != "PASS":
+    if verdict is None or verdict.outcome != "PASS" or not makes_labels(key):
         return 0, 0
     project = _as_judged(project, verdict, ledger=ledger)
     batch_id, number = parse_attempt_key(key)

@@ -38,21 +38,28 @@ def gold_rows(project: AnnotationProject, batch_id: str, *, tasks: int, lake: La
     wanted = round(tasks * project.workflow.gold_share)
     if wanted == 0:
         return []
-    sure = [
-        row
-        for row in current_labels(project, lake=lake).values()
-        if row["n_annotators"] >= SURE_JUDGES and row["agreement"] == 1.0
-    ]
+    sure = sure_labels(project, lake=lake).values()
     drawn = sorted(sure, key=lambda row: content_key("gold task", batch_id, row["entity_id"]))[:wanted]
-    return [
-        {
-            "sample_id": row["entity_id"],
-            "digest": row["content_digest"],
-            "uri": row["source_uri"],
-            "slices": row["slices"],
-            "selection_reason": GOLD + json.dumps(json.loads(row["label_json"]), sort_keys=True),
-            "inclusion_probability": None,
-            "uncertainty": None,
-        }
-        for row in drawn
-    ]
+    return [gold_row(row) for row in drawn]
+
+
+def sure_labels(project: AnnotationProject, *, lake: Lake) -> dict[str, dict[str, Any]]:
+    """Sample id -> its row in the feature table, where the label is sure enough to test people with."""
+    return {
+        entity: row
+        for entity, row in current_labels(project, lake=lake).items()
+        if row["n_annotators"] >= SURE_JUDGES and row["agreement"] == 1.0
+    }
+
+
+def gold_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of the feature table as a task whose answer is known."""
+    return {
+        "sample_id": row["entity_id"],
+        "digest": row["content_digest"],
+        "uri": row["source_uri"],
+        "slices": row["slices"],
+        "selection_reason": GOLD + json.dumps(json.loads(row["label_json"]), sort_keys=True),
+        "inclusion_probability": None,
+        "uncertainty": None,
+    }

@@ -13,10 +13,13 @@ from annotation_ops.domain.project.criteria import Criteria, parse_criteria
 from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, measure
 from annotation_ops.domain.quality.consensus.answers import consensus_answers
 from annotation_ops.domain.quality.judgements import Judgements
+from annotation_ops.domain.quality.planning.adaptive_overlap import Savings, savings
 from annotation_ops.domain.records import (
+    WITH_LABELS,
     Annotation,
     Attempt,
     Batch,
+    BatchState,
     LabelCommit,
     VerdictRecord,
 )
@@ -33,6 +36,9 @@ FEW_DRAWS = 100
 """Draws behind statistics of shapes, spans and texts whose intervals a report makes itself."""
 EARLIER = 20
 """Newest accepted attempts whose label mix a batch is shown against."""
+
+IN_HAND = frozenset({BatchState.PLANNED, BatchState.IN_ANNOTATION})
+"""States in which people may still answer: what is spent so far would pass for what was saved."""
 
 
 class _Collector:
@@ -74,7 +80,15 @@ class _Collector:
             n_tasks=len(tasks),
             accepted_labels=commit.n_labels if commit else 0,
             committed_at=commit.committed_at if commit else None,
+            savings=self._savings(attempt, annotations),
         )
+
+    def _savings(self, attempt: Attempt, annotations: Sequence[Annotation]) -> Savings | None:
+        batch = self.batches[attempt.batch_id]
+        if attempt.state in IN_HAND or batch.purpose not in WITH_LABELS:
+            return None
+        judgements = _labelled(self.project, annotations)
+        return savings(judgements, fixed_overlap=batch.overlap) if judgements is not None else None
 
     def _criteria_of(self, pinned: str) -> Criteria | None:
         if pinned not in self._criteria:
@@ -119,7 +133,10 @@ def collect_project_report(
     price: float = 1.0,
     raised: Mapping[str, Sequence[str]] | None = None,
 ) -> ProjectReport:
-    """All batches of the project; `raised` are flags found elsewhere, by annotator. One attempt is in memory at a time."""
+    """All batches of the project; `raised` are reasons to look at somebody's work, by annotator.
+
+    One attempt is in memory at a time.
+    """
     collector = _Collector(project, ledger)
     summaries = [collector.summary(attempt) for attempt in ledger.attempts(project.name)]
     summaries.sort(key=lambda one: (one.attempt.planned_at, one.key))

@@ -1,14 +1,18 @@
 """What the ledger says about one project: the conductor's input, and what `annotation-ops status` shows."""
 
+from collections.abc import Collection
+from datetime import datetime
+
 from annotation_ops.domain.conductor import LoopState, Ranking
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services import train
+from annotation_ops.services.certification import certified_people
 from annotation_ops.services.collect import collected_at
 from annotation_ops.services.rank import ranking_cursor
 
 
-def loop_state(project: AnnotationProject, *, ledger: Ledger) -> LoopState:
+def loop_state(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> LoopState:
     """Reads everything `decide` needs; writes nothing."""
     ranking = ledger.cursor(ranking_cursor(project.name))
     trained = ledger.cursor(train.cursor_name(project.name))
@@ -30,5 +34,15 @@ def loop_state(project: AnnotationProject, *, ledger: Ledger) -> LoopState:
         labels_since_training=sum(
             commit.n_labels for commit in commits[last_trained.n_commits if last_trained else 0 :]
         ),
+        overlap=project.workflow.overlap,
+        certified=_able(project, certified_people(project, ledger=ledger, now=now)),
         min_new_labels=monitor.min_new_labels if monitor is not None and monitor.training is not None else None,
     )
+
+
+def _able(project: AnnotationProject, certified: Collection[str] | None) -> int | None:
+    """How many of them may judge one task: with distinct cohorts one a cohort."""
+    if certified is None:
+        return None
+    people = [person for person in project.workforce.annotators if person.annotator_id in certified]
+    return len({person.cohort for person in people}) if project.routing.distinct_cohorts else len(people)

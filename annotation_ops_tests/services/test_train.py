@@ -11,7 +11,7 @@ EAGER = digits((("monitor.yaml", "min_new_labels: 50", "min_new_labels: 6"),))
 
 
 def due(workshop: Workshop) -> list[str]:
-    state = loop_state(workshop.project, ledger=workshop.ledger)
+    state = loop_state(workshop.project, ledger=workshop.ledger, now=workshop.clock.now())
     return [item.stage for item in decide(state, workshop.clock.now(), collect_every=timedelta()).due]
 
 

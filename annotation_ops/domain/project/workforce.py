@@ -1,8 +1,10 @@
 """The workforce: people and cohorts, their skills and limits."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from annotation_ops.domain.project.reading import Parsed, Reader, parse_document
+from annotation_ops.domain.workforce.calibration import CalibrationRules, round_power
 
 DEFAULT_CAPACITY = 20
 """Open assignments a person may hold when nothing is declared: about half a day of short tasks."""
@@ -23,9 +25,26 @@ class Annotator:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """People are certified on tasks whose answer is known; see docs/annotators.md."""
+
+    rules: CalibrationRules
+    required: bool
+    """Whether work that ends in labels goes to certified people only, from the first calibration round on."""
+    pause: timedelta
+    """From a flag or a failed round to the next round: time for the training pack."""
+
+
+@dataclass(frozen=True, slots=True)
 class Workforce:
     version: str
     annotators: tuple[Annotator, ...]
+    calibration: Calibration | None = None
+    """None: nobody is asked for a certificate, and no round is planned by itself."""
+
+    def person(self, annotator_id: str) -> Annotator | None:
+        """By id; None for somebody who is not declared (any more)."""
+        return next((one for one in self.annotators if one.annotator_id == annotator_id), None)
 
 
 def parse_workforce(text: str, *, file: str = "workforce.yaml") -> Parsed[Workforce]:
@@ -44,7 +63,34 @@ def _read(reader: Reader) -> Workforce:
         annotators.append(annotator)
     if reader.content.get("annotators") == []:
         reader.wrong("annotators", "at least one annotator")
-    return Workforce(version=reader.version(), annotators=tuple(annotators))
+    return Workforce(version=reader.version(), annotators=tuple(annotators), calibration=_read_calibration(reader))
+
+
+def _read_calibration(reader: Reader) -> Calibration | None:
+    section = reader.section("calibration", required=False)
+    if section is None:
+        return None
+    standard, faults = CalibrationRules(), len(reader.faults)
+    size = section.integer("size", low=5, high=500, default=standard.size)
+    minimum = section.number("minimum", low=0.0, high=1.0, open_ends="low high", default=standard.minimum)
+    margin = section.number("margin", low=0.0, high=1.0, default=standard.margin)
+    class_minimum = section.number(
+        "class_minimum", low=0.0, high=1.0, open_ends="low high", default=standard.class_minimum
+    )
+    confidence = section.number("confidence", low=0.5, high=1.0, open_ends="low high", default=standard.confidence)
+    valid_for = section.duration("valid_for", default=standard.valid_for)
+    required = section.flag("required", default=False)
+    pause = section.duration("pause", default=timedelta(days=1))
+    section.close()
+    if margin >= minimum:
+        section.fault("margin", f"{margin:g}", f"a number below the minimum of {minimum:g}", "Lower it.")
+    if len(reader.faults) > faults:
+        return None
+    rules = CalibrationRules(size, minimum, margin, class_minimum, confidence, valid_for)
+    if round_power(rules=rules, truth=1.0).pass_from is None:
+        expected = f"enough tasks that a round without an error excludes a skill of {minimum - margin:g}"
+        section.fault("size", str(size), expected, "Raise size or margin, or lower confidence.")
+    return Calibration(rules, required, pause)
 
 
 def _read_annotator(reader: Reader) -> Annotator:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.quality.planning.adaptive_overlap import Savings
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.records import SYSTEM_ACTOR, Annotation, JsonObject, Task, VerdictRecord
-from annotation_ops.domain.reporting.cost import CostRow, total_cost
+from annotation_ops.domain.reporting.cost import CostRow, added_savings, total_cost
 from annotation_ops.domain.reporting.label_mix import LabelMix, label_mix
 from annotation_ops.domain.reporting.people import HeatMap, PairMatrix, heat_map, pair_matrix
 from annotation_ops.domain.reporting.summary import AttemptSummary, is_statistic, statistic_from
@@ -141,6 +142,8 @@ class BatchReport:
     """(document, `version+hash12`) the batch was planned under."""
     cost: CostRow
     """Of all attempts of the batch."""
+    savings: Savings | None
+    """The same, against the fixed overlap; None while no attempt is answered."""
 
 
 def batch_report(
@@ -193,6 +196,7 @@ def batch_report(
         history=tuple(_attempt_row(one) for one in attempts),
         versions=tuple((kind, getattr(versions, kind)) for kind in versions.__dataclass_fields__),
         cost=total_cost(attempts, name=summary.batch.batch_id, price=price),
+        savings=added_savings(attempts),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotation_ops.domain.quality.planning.adaptive_overlap import Savings
 from annotation_ops.domain.reporting.summary import AttemptSummary, Effort
 
 UNDECLARED = "not declared"
@@ -79,6 +80,15 @@ def cost_by_cohort(
             part = one.accepted_labels * effort.judgements / judgements if judgements else 0.0
             accepted[cohort] = accepted.get(cohort, 0.0) + part
     return tuple(_row(name, efforts[name], accepted=accepted[name], price=price) for name in sorted(efforts))
+
+
+def added_savings(attempts: Iterable[AttemptSummary]) -> Savings | None:
+    """Judgements spent against the fixed overlap of each batch; None without an answered attempt."""
+    many = [one.savings for one in attempts if one.savings is not None and one.savings.n_tasks]
+    if not many:
+        return None
+    tasks, spent, fixed = (sum(getattr(one, name) for one in many) for name in ("n_tasks", "judgements", "fixed"))
+    return Savings(tasks, spent, fixed, fixed - spent, (fixed - spent) / fixed, spent / tasks)
 
 
 def median_seconds(efforts: Iterable[Effort]) -> float | None:

@@ -42,6 +42,8 @@ class MixOverTime:
     """Older ones."""
     rows: tuple[tuple[str, tuple[float, ...]], ...]
     """(label, share in each attempt), in taxonomy order."""
+    expected: Mapping[str, float]
+    """Share by label that the newest criteria with an expectation name; empty when none do."""
     labels_left_out: int
 
 
@@ -84,8 +86,14 @@ def mix_over_time(attempts: Sequence[AttemptSummary], *, labels: Sequence[str]) 
             (name, tuple(one.label_counts.get(name, 0) / sum(one.label_counts.values()) for one in shown))
             for name in names
         ),
+        expected=_expected(labelled),
         labels_left_out=len(labels) - len(names),
     )
+
+
+def _expected(attempts: Sequence[AttemptSummary]) -> Mapping[str, float]:
+    declared = [one.criteria.label_mix for one in attempts if one.criteria and one.criteria.label_mix]
+    return dict(declared[-1].expected) if declared else {}
 
 
 def _most_frequent(labels: Sequence[str], counts: Sequence[Mapping[str, int]]) -> tuple[str, ...]:

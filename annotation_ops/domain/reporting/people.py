@@ -1,21 +1,24 @@
 """What the people of a report look like: heat map by class, matrix of pairs, and the flags beside a name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import beta
 
 from annotation_ops.domain.quality.statistic import Statistic
+from annotation_ops.domain.reporting.cost import UNDECLARED
 from annotation_ops.domain.reporting.tallies import Pair, Tallies, Tally, added, needs_attention, proportions
 from annotation_ops.domain.workforce.false_discovery import benjamini_hochberg
 
 HEAT_ROWS = 30
 """Annotators with a row of their own: what fits one printed page; the others share a strip."""
 HEAT_COLUMNS = 24
-"""Classes with a column of their own."""
+"""Classes with a column of their own: what fits a page beside the names."""
 MATRIX_PEOPLE = 14
 """Annotators in the pair matrix: wider does not fit a printed page."""
+TELLING_SHARE = 0.25
+"""Of the cells of a matrix that is not complete: with fewer that say anything it is not shown."""
 LOWEST_PAIRS = 10
 FEW_TASKS = 5
 """Fewer shared tasks say nothing worth a colour: the widest interval of 4 tasks spans more than half the scale."""
@@ -57,6 +60,7 @@ class PairRow:
 @dataclass(frozen=True, slots=True)
 class PairMatrix:
     people: tuple[str, ...]
+    """Everybody when they fit, else those who share the most tasks; empty when too few of their pairs share enough."""
     cells: tuple[tuple[Statistic | None, ...], ...]
     """Symmetric, (n_people, n_people); None on the diagonal and for two who share no task."""
     n_pairs: int
@@ -67,6 +71,18 @@ class PairMatrix:
     """All pairs with FEW_TASKS shared tasks or more by agreement, ten bins of 0.1."""
     lowest: tuple[PairRow, ...]
     """Those of them most certain to agree little."""
+
+
+@dataclass(frozen=True, slots=True)
+class CohortMatrix:
+    """Agreement within and between cohorts, over all pairs of people."""
+
+    cohorts: tuple[str, ...]
+    people: tuple[int, ...]
+    """Annotators of each cohort who share a task with somebody."""
+    cells: tuple[tuple[Statistic | None, ...], ...]
+    """Symmetric, (n_cohorts, n_cohorts); None where no two share a task. n is pairs of judgements, several of one task:
+    there is no interval."""
 
 
 def heat_map(tallies: Tallies, *, labels: Sequence[str], confidence: float) -> HeatMap:
@@ -94,6 +110,9 @@ def pair_matrix(tallies: Tallies, *, confidence: float) -> PairMatrix:
             shared[name] = shared.get(name, 0) + statistic.n
     most = sorted(shared, key=lambda name: (-shared[name], name))[:MATRIX_PEOPLE]
     people = tuple(sorted(most))
+    complete = len(shared) <= MATRIX_PEOPLE
+    if not complete and _telling_share(pairs, people) < TELLING_SHARE:
+        people = ()
     telling = {pair: statistic for pair, statistic in pairs.items() if statistic.n >= FEW_TASKS}
     values = [statistic.value for statistic in telling.values() if statistic.value is not None]
     bins, _ = np.histogram(np.array(values, dtype=np.float64), bins=10, range=(0.0, 1.0))
@@ -102,9 +121,27 @@ def pair_matrix(tallies: Tallies, *, confidence: float) -> PairMatrix:
         people=people,
         cells=tuple(tuple(pairs.get((min(a, b), max(a, b))) if a != b else None for b in people) for a in people),
         n_pairs=len(pairs),
-        complete=len(shared) <= MATRIX_PEOPLE,
+        complete=complete,
         histogram=tuple(int(count) for count in bins),
         lowest=tuple(PairRow(pair, telling[pair]) for pair in lowest),
+    )
+
+
+def cohort_matrix(tallies: Tallies, *, cohorts: Mapping[str, str]) -> CohortMatrix:
+    """Cohorts in order of their names; who has none is `not declared`."""
+    sums: dict[Pair, Tally] = {}
+    members: dict[str, set[str]] = {}
+    for pair, tally in tallies.by_pair.items():
+        first, second = sorted(cohorts.get(name) or UNDECLARED for name in pair)
+        before = sums.get((first, second), Tally(0.0, 0))
+        sums[first, second] = Tally(before.agreeing + tally.agreeing, before.n + tally.n)
+        for name in pair:
+            members.setdefault(cohorts.get(name) or UNDECLARED, set()).add(name)
+    names = tuple(sorted(members))
+    return CohortMatrix(
+        names,
+        tuple(len(members[name]) for name in names),
+        tuple(tuple(_pooled(sums.get((min(a, b), max(a, b)))) for b in names) for a in names),
     )
 
 
@@ -116,7 +153,7 @@ def flags(tallies: Mapping[str, Tally], *, seconds: Mapping[str, float | None]) 
     `quick`: median `seconds` below half the median of the annotators.
     """
     low = _below(tallies)
-    usual = float(np.median([value for value in seconds.values() if value is not None] or [0.0]))
+    usual = usual_seconds(seconds.values()) or 0.0
     found = {}
     for name, tally in tallies.items():
         pace = seconds.get(name)
@@ -127,6 +164,23 @@ def flags(tallies: Mapping[str, Tally], *, seconds: Mapping[str, float | None]) 
         }
         found[name] = tuple(flag for flag, up in raised.items() if up)
     return found
+
+
+def usual_seconds(seconds: Iterable[float | None]) -> float | None:
+    """The median over annotators; None when nobody's work was timed."""
+    timed = [value for value in seconds if value is not None]
+    return float(np.median(timed)) if timed else None
+
+
+def _telling_share(pairs: Mapping[Pair, Statistic], people: Sequence[str]) -> float:
+    """Of the cells of their matrix, the share with FEW_TASKS shared tasks or more."""
+    chosen = set(people)
+    telling = sum(pair[0] in chosen and pair[1] in chosen and s.n >= FEW_TASKS for pair, s in pairs.items())
+    return telling / (len(people) * (len(people) - 1) / 2)
+
+
+def _pooled(tally: Tally | None) -> Statistic | None:
+    return Statistic(tally.agreeing / tally.n, None, None, None, tally.n) if tally is not None and tally.n else None
 
 
 def _below(tallies: Mapping[str, Tally]) -> frozenset[str]:

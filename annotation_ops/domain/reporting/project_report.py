@@ -4,12 +4,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.quality.planning.adaptive_overlap import Savings
 from annotation_ops.domain.quality.statistic import Statistic, undefined
 from annotation_ops.domain.records import Incident
 from annotation_ops.domain.reporting.batch_report import Confusions, VerdictRow, confusions, verdict_rows
-from annotation_ops.domain.reporting.cost import CostRow, cost_by_batch, cost_by_cohort, median_seconds, total_cost
+from annotation_ops.domain.reporting.cost import (
+    CostRow,
+    added_savings,
+    cost_by_batch,
+    cost_by_cohort,
+    median_seconds,
+    total_cost,
+)
 from annotation_ops.domain.reporting.label_mix import MixOverTime, mix_over_time
-from annotation_ops.domain.reporting.people import HeatMap, PairMatrix, flags, heat_map, pair_matrix
+from annotation_ops.domain.reporting.people import (
+    CohortMatrix,
+    HeatMap,
+    PairMatrix,
+    cohort_matrix,
+    flags,
+    heat_map,
+    pair_matrix,
+    usual_seconds,
+)
 from annotation_ops.domain.reporting.summary import AttemptSummary, Effort
 from annotation_ops.domain.reporting.tallies import Tallies, added, needs_attention, proportions
 from annotation_ops.domain.reporting.trends import TrendPoint, trend
@@ -27,6 +44,14 @@ class AnnotatorRow:
     seconds: float | None
     """Median lead time of a judgement."""
     flags: tuple[str, ...]
+    """Codes: below_the_others, quick, little_evidence."""
+    raised: tuple[str, ...]
+    """Sentences: why somebody asks for a look at this person's work, found elsewhere."""
+
+    @property
+    def flagged(self) -> bool:
+        """Little evidence is no reason to look at somebody's work."""
+        return bool(self.raised) or any(flag != "little_evidence" for flag in self.flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +71,18 @@ class ProjectReport:
     """Those most certain to agree little, first."""
     crowd: Statistic
     """Agreement of everybody, over all attempts."""
+    usual_seconds: float | None
+    """Median over the annotators of their median lead times."""
     heat: HeatMap
     pairs: PairMatrix
+    cohorts: CohortMatrix
     confusions: Confusions
     mix: MixOverTime
     cost: CostRow
     cost_by_batch: tuple[CostRow, ...]
     cost_by_cohort: tuple[CostRow, ...]
+    savings: Savings | None
+    """Judgements against the fixed overlap, over all answered attempts; None without one."""
     incidents: tuple[Incident, ...]
     """Newest first."""
 
@@ -68,13 +98,15 @@ def project_report(
     price: float,
     raised: Mapping[str, Sequence[str]] | None = None,
 ) -> ProjectReport:
-    """`attempts` oldest first; `cohorts` maps an annotator to a cohort; `raised` are flags found elsewhere, by annotator."""
+    """`attempts` oldest first; `cohorts` maps an annotator to a cohort; `raised` are reasons, found elsewhere, to look at
+    somebody's work, by annotator."""
     with_labels = [one for one in attempts if one.with_labels]
     tallies = added(one.tallies for one in with_labels)
     outcomes: dict[str, int] = {}
     for one in with_labels:
         if one.in_force:
             outcomes[one.in_force.outcome] = outcomes.get(one.in_force.outcome, 0) + 1
+    people = _annotators(attempts, tallies, cohorts=cohorts, raised=raised or {})
     stamps = [one.newest for one in attempts] + [at for i in incidents for at in (i.opened_at, i.closed_at) if at]
     return ProjectReport(
         project=project,
@@ -85,15 +117,18 @@ def project_report(
         outcomes=outcomes,
         trend=trend(attempts),
         verdicts=verdict_rows(attempts)[::-1],
-        annotators=_annotators(attempts, tallies, cohorts=cohorts, raised=raised or {}),
+        annotators=people,
         crowd=_crowd(tallies),
+        usual_seconds=usual_seconds(row.seconds for row in people),
         heat=heat_map(tallies, labels=labels, confidence=CONFIDENCE),
         pairs=pair_matrix(tallies, confidence=CONFIDENCE),
+        cohorts=cohort_matrix(tallies, cohorts=cohorts),
         confusions=confusions(tallies),
         mix=mix_over_time(attempts, labels=labels),
         cost=total_cost(attempts, name=project, price=price),
         cost_by_batch=cost_by_batch(attempts, price=price),
         cost_by_cohort=cost_by_cohort(attempts, cohorts=cohorts, price=price),
+        savings=added_savings(attempts),
         incidents=tuple(sorted(incidents, key=lambda i: (i.opened_at, i.incident_id), reverse=True)),
     )
 
@@ -119,7 +154,8 @@ def _annotators(
             judgements=sum(effort.judgements for effort in many),
             agreement=agreement.get(name, undefined("no_overlap", n=0)),
             seconds=seconds[name],
-            flags=(*raised.get(name, ()), *found.get(name, ())),
+            flags=found.get(name, ()),
+            raised=tuple(raised.get(name, ())),
         )
         for name, many in efforts.items()
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from annotation_ops.domain.project.criteria import Criteria
+from annotation_ops.domain.quality.planning.adaptive_overlap import Savings
 from annotation_ops.domain.quality.statistic import Statistic, undefined
 from annotation_ops.domain.records import (
     WITH_LABELS,
@@ -44,6 +45,8 @@ class AttemptSummary:
     """Tasks by consensus label."""
     newest: datetime
     """Time of the newest record of the attempt."""
+    savings: Savings | None = None
+    """Against the overlap of the batch on every answered task; None while people still work on it, and for checks."""
 
     @property
     def key(self) -> str:
@@ -80,6 +83,7 @@ def summarise(
     n_tasks: int,
     accepted_labels: int,
     committed_at: datetime | None = None,
+    savings: Savings | None = None,
 ) -> AttemptSummary:
     """`tallies` are of the judgements that agreement may rest on; effort counts them all."""
     return AttemptSummary(
@@ -94,6 +98,7 @@ def summarise(
         tallies=tallies,
         label_counts=label_counts,
         newest=_newest(attempt, annotations, verdicts, committed_at),
+        savings=savings,
     )
 
 

@@ -1,6 +1,6 @@
 """Who may be asked about a task by declared policy, and how many people each requirement turned away."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from annotation_ops.domain.project.routing import Routing, RoutingRule
@@ -70,6 +70,11 @@ def requirements(
         if rule.same_region:
             found.append(_in_region(place, region))
     return tuple(found)
+
+
+def certificate(certified: Collection[str]) -> Requirement:
+    """A valid certificate for the task type; see docs/annotators.md."""
+    return Requirement("not_certified", "a certificate", lambda person: person.annotator_id in certified)
 
 
 def eligible(people: Sequence[Annotator], *, rules: Sequence[RoutingRule], wanted: Sequence[Requirement]) -> Eligible:

@@ -52,6 +52,26 @@ class CalibrationResult:
     errors: tuple[tuple[str, str, str], ...]
     """(task_id, the annotator's answer, gold label), by task_id; empty where scores were given."""
 
+    @classmethod
+    def from_document(cls, document: JsonObject) -> "CalibrationResult":
+        """The inverse of `document`; statistics come back with the digits that were kept."""
+        return cls(
+            annotator_id=document["annotator_id"],
+            task_type=document["task_type"],
+            guideline_version=document["guideline_version"],
+            graded_at=datetime.fromisoformat(document["graded_at"]),
+            outcome=AnnotatorStatus(document["outcome"]),
+            accuracy=Statistic(**document["accuracy"]),
+            classes=tuple(
+                ClassGrade(one["label"], Statistic(**one["accuracy"]), AnnotatorStatus(one["outcome"]))
+                for one in document["classes"]
+            ),
+            n_answered=document["n_answered"],
+            n_missing=document["n_missing"],
+            look=document["look"],
+            errors=tuple((one["task_id"], one["answer"], one["label"]) for one in document["errors"]),
+        )
+
     def document(self) -> JsonObject:
         return {
             "annotator_id": self.annotator_id,

@@ -6,7 +6,7 @@ hash of task and person, so the plan is the same for every order of the input an
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ from annotation_ops.domain.workforce.eligibility import (
     LANGUAGE,
     Eligible,
     Step,
+    certificate,
     eligible,
     matching_rules,
     requirements,
@@ -56,7 +57,7 @@ class RoutedAssignment:
 class UnroutableTask:
     task_key: str
     code: str
-    """`no_language`, `no_domain`, `no_skill`, `no_cohort`, `no_region`, `already_asked`, `judged_before`, `no_capacity`,
+    """`no_language`, `no_domain`, `no_skill`, `no_cohort`, `no_region`, `not_certified`, `already_asked`, `judged_before`, `no_capacity`,
     `too_few_cohorts` or `too_few_people`."""
     reason: str
     """Which requirement left fewer people than are needed, and how many people each requirement turned away."""
@@ -78,15 +79,19 @@ def route(
     overlap: int,
     load: Mapping[str, int],
     history: Mapping[str, frozenset[str]],
+    certified: Collection[str] | None = None,
 ) -> RoutingPlan:
     """Gives every task `overlap` different people, or says why it cannot.
 
     `load` is annotator_id -> open assignments now (absent = 0); `history` is sample_id -> people who judged the sample in
-    an earlier attempt, honoured under `exclude_earlier_attempts`. Capacity is never exceeded. Raises InvalidInput for an
+    an earlier attempt, honoured under `exclude_earlier_attempts`; `certified` are the people who may do this work, None
+    asks for no certificate. Capacity is never exceeded. Raises InvalidInput for an
     overlap below 1 or a task key that occurs twice.
     """
     _require_valid(tasks, overlap)
-    pool = _Pool(workforce.annotators, routing=routing, overlap=overlap, load=load, history=history)
+    pool = _Pool(
+        workforce.annotators, routing=routing, overlap=overlap, load=load, history=history, certified=certified
+    )
     assignments: list[RoutedAssignment] = []
     unroutable: list[UnroutableTask] = []
     for task in pool.scarce_first(tasks):
@@ -119,11 +124,13 @@ class _Pool:
         overlap: int,
         load: Mapping[str, int],
         history: Mapping[str, frozenset[str]],
+        certified: Collection[str] | None,
     ) -> None:
         self._people = sorted(people, key=lambda person: person.annotator_id)
         self._position = {person.annotator_id: position for position, person in enumerate(self._people)}
         self._routing = routing
         self._overlap = overlap
+        self._certificate = () if certified is None else (certificate(certified),)
         self._history = history if routing.exclude_earlier_attempts else {}
         self._capacity = np.array([person.capacity for person in self._people], dtype=np.int64)
         self._load = np.array([load.get(person.annotator_id, 0) for person in self._people], dtype=np.int64)
@@ -174,7 +181,8 @@ class _Pool:
         language, domain = task.attributes.get(LANGUAGE), task.attributes.get(DOMAIN)
         asks: tuple[object, ...] = (tuple(id(rule) for rule in rules), language, domain, task.region)
         if asks not in self._known:
-            wanted = requirements(rules, language=language, domain=domain, region=task.region)
+            asked = requirements(rules, language=language, domain=domain, region=task.region)
+            wanted = (*asked, *self._certificate)
             found = eligible(self._people, rules=rules, wanted=wanted)
             self._known[asks] = (found, np.array(found.people, dtype=np.int64))
         return self._known[asks]
