@@ -19,6 +19,7 @@ from annotation_ops.domain.records import (
     BatchState,
     Incident,
     IncidentState,
+    JsonObject,
     LabelCommit,
     Task,
     attempt_key,
@@ -100,10 +101,21 @@ class Bench:
                 right = rng.random() < able
                 label = labels[truth[position] if right else (truth[position] + 1) % len(labels)]
                 lead = None if seconds is None else float(np.round(rng.lognormal(np.log(seconds), 0.6), 2))
-                answers.append(_annotation(task.task_key, names[person], label, at=at, seconds=lead))
+                answers.append(_annotation(task.task_key, names[person], {"label": label}, at=at, seconds=lead))
         with self.ledger.transaction(actor="system", at=at) as tx:
             tx.add_tasks(self.project.name, made)
             tx.add_annotations(answers)
+            tx.audit("annotation.collected", key, {})
+
+    def answer(self, key: str, value: JsonObject, *, tasks: int) -> None:
+        """Everybody gives the same answer to every task, whatever the task type."""
+        batch_id, number = key.rsplit(".a", 1)
+        at = self.ledger.attempt(self.project.name, batch_id, int(number)).planned_at
+        made = [self._task(batch_id, int(number), position) for position in range(tasks)]
+        given = [_annotation(task.task_key, who, value, at=at, seconds=8.0) for task in made for who in self.people]
+        with self.ledger.transaction(actor="system", at=at) as tx:
+            tx.add_tasks(self.project.name, made)
+            tx.add_annotations(given)
             tx.audit("annotation.collected", key, {})
 
     def judge(self, key: str) -> JudgeReport:
@@ -164,12 +176,12 @@ def moment(number: int, attempt: int) -> datetime:
     return datetime(START.year, START.month, START.day, 9, tzinfo=UTC) + timedelta(days=7 * number + attempt - 1)
 
 
-def _annotation(task: str, person: str, label: str, *, at: datetime, seconds: float | None) -> Annotation:
+def _annotation(task: str, person: str, value: JsonObject, *, at: datetime, seconds: float | None) -> Annotation:
     return Annotation(
         annotation_key=content_key(task, person),
         task_key=task,
         annotator_id=person,
-        value={"label": label},
+        value=value,
         submitted_at=at + timedelta(hours=3),
         collected_at=at + timedelta(hours=4),
         lead_time_seconds=seconds,

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from annotation_ops.domain.errors import NotFound
+from annotation_ops.domain.project.criteria import MixCriteria
 from annotation_ops.domain.records import (
     Assignment,
     AssignmentPurpose,
     AssignmentState,
     BatchPurpose,
+    BatchState,
     parse_attempt_key,
 )
 from annotation_ops.services.govern import override
@@ -222,3 +224,46 @@ def test_judgements_without_a_lead_time_are_counted_and_named_as_missing_from_th
     assert (cost.judgements, cost.untimed) == (60, 30)
     assert cost.hours is not None
     assert cost.judgements_per_hour == pytest.approx(30 / cost.hours)
+
+
+def test_judgements_that_an_adaptive_policy_did_not_ask_for_are_saved_against_the_batch_s_overlap(bench: Bench) -> None:
+    first = bench.batch(0)
+    bench.annotate(first, tasks=40, overlap=2)
+    bench.annotate(bench.batch(1), tasks=10, overlap=3)
+
+    saved = collect_batch_report(bench.project, first, ledger=bench.ledger).savings
+    whole = collect_project_report(bench.project, ledger=bench.ledger).savings
+
+    assert saved is not None
+    assert (saved.n_tasks, saved.judgements, saved.fixed, saved.saved, saved.per_task) == (40, 80, 120, 40, 2.0)
+    assert whole is not None
+    assert (whole.fixed, whole.saved, whole.share) == (150, 40, 40 / 150)
+
+
+def test_nothing_counts_as_saved_while_people_still_answer_nor_in_an_audit(bench: Bench) -> None:
+    open_one = bench.batch(0)
+    bench.annotate(open_one, tasks=10, overlap=1)
+    bench.annotate(bench.batch(1, purpose=BatchPurpose.AUDIT), tasks=10, overlap=1)
+    batch_id, number = parse_attempt_key(open_one)
+    with bench.ledger.transaction(actor="system", at=moment(1, 1)) as tx:
+        tx.move_attempt(
+            batch_id,
+            number,
+            project=bench.project.name,
+            expect={BatchState.COMPLETE},
+            to=BatchState.IN_ANNOTATION,
+            at=moment(1, 1),
+        )
+        tx.audit("batch.reopened", open_one, {})
+
+    assert collect_batch_report(bench.project, open_one, ledger=bench.ledger).savings is None
+    assert collect_project_report(bench.project, ledger=bench.ledger).savings is None
+
+
+def test_the_mix_over_time_stands_beside_the_expectation_of_the_criteria(bench: Bench) -> None:
+    expected = {"cat": 0.5, "dog": 0.3, "fox": 0.2}
+    mix = MixCriteria(tuple(expected.items()), alpha=0.01, min_effect=0.2)
+    bench.project = replace(bench.project, criteria=replace(bench.project.criteria, label_mix=mix))
+    bench.history(1, tasks=100)
+
+    assert collect_project_report(bench.project, ledger=bench.ledger).mix.expected == expected

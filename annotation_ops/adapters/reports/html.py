@@ -11,14 +11,20 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from annotation_ops.adapters.reports import charts, words
+from annotation_ops.domain.quality.agreement.measure import CATEGORICAL
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.reporting.batch_report import BatchReport
-from annotation_ops.domain.reporting.people import FEW_TASKS
+from annotation_ops.domain.reporting.people import FEW_SHARED, FEW_TASKS
 from annotation_ops.domain.reporting.project_report import ProjectReport
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_ROWS = 60
 """Rows of a table of records before the older ones are only counted."""
+
+PRINTED = 60
+"""Annotators listed on paper, where nothing scrolls; the file lists all."""
+MANY_COLUMNS = 14
+"""Columns of a heat map above which its cells become narrow."""
 
 
 def batch_html(report: BatchReport) -> str:
@@ -31,13 +37,20 @@ def batch_html(report: BatchReport) -> str:
         start=charts.strip_start(statistics),
         class_start=charts.strip_start(classes),
         primary=report.evidence[0].name if report.evidence else "",
+        labelled=report.task_type in CATEGORICAL,
     )
 
 
 def project_html(report: ProjectReport) -> str:
     """The same report gives the same bytes."""
     agreement = [row.agreement for row in report.annotators]
-    return _render("project.html.j2", report=report, start=charts.strip_start(agreement), most_rows=MOST_ROWS)
+    return _render(
+        "project.html.j2",
+        report=report,
+        start=charts.strip_start(agreement),
+        most_rows=MOST_ROWS,
+        labelled=report.task_type in CATEGORICAL,
+    )
 
 
 def _render(template: str, **context: object) -> str:
@@ -57,12 +70,15 @@ def _environment() -> Environment:
         title_of=words.title,
         because=words.because,
         plain=words.plain,
+        in_words=words.in_words,
         number=words.number,
         percent=words.percent,
+        chance=words.chance,
         count=words.count,
         when=words.when,
         interval=words.interval,
         told=words.told,
+        agreement_is=words.agreement_is,
         agreement_step=words.agreement_step,
         share_step=words.share_step,
         evidence_chart=charts.evidence_chart,
@@ -71,7 +87,7 @@ def _environment() -> Environment:
         strip=charts.strip,
         shape=_shape,
     )
-    environment.globals.update(FEW_TASKS=FEW_TASKS, ends=words.WIDELY_AGREED)
+    environment.globals.update(FEW_TASKS=FEW_TASKS, FEW_SHARED=FEW_SHARED, MANY_COLUMNS=MANY_COLUMNS, PRINTED=PRINTED)
     return environment
 
 

@@ -60,6 +60,15 @@ BECAUSE = {
     "not_recorded": "the verdict does not record it",
 }
 
+AGREEMENT_IS = {
+    "boxes": "mean_iou_penalised",
+    "polygons": "mean_iou_penalised",
+    "masks": "mean_iou_penalised",
+    "spans": "span_f1_exact",
+    "text": "exact_match",
+}
+"""Task type -> what agreement of two answers is, where answers are no labels that are the same or not."""
+
 NOTHING = "–"
 
 WIDELY_AGREED = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -77,6 +86,17 @@ def title(name: str) -> str:
 def plain(text: str) -> str:
     """A code of ours (`chi_square`) in words; any other text as it is."""
     return text.replace("_", " ") if re.fullmatch(r"[a-z]+(_[a-z]+)+", text) else text
+
+
+def in_words(text: str) -> str:
+    """A sentence of the judge with the names of statistics as headings say them."""
+    return re.sub(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", lambda found: TITLES.get(found[0], found[0]), text)
+
+
+def agreement_is(task_type: str) -> str:
+    """A sentence for the tables of people; empty where two answers are simply the same label or not."""
+    name = AGREEMENT_IS.get(task_type)
+    return f"Agreement of two answers is: {title(name)}." if name else ""
 
 
 def because(reason: str | None) -> str:
@@ -97,6 +117,11 @@ def percent(value: float | None, digits: int = 0) -> str:
     if value > 0 and float(text) == 0:
         return f"<{10**-digits:.{digits}f}%"
     return f"{text}%"
+
+
+def chance(value: float) -> str:
+    """A probability estimated from draws: none that is exactly 0 or 1 is certain."""
+    return "below 0.1%" if value < 0.001 else "above 99.9%" if value > 0.999 else percent(value, 1)
 
 
 def count(value: float) -> str:

@@ -86,7 +86,8 @@ class CohortMatrix:
 
 
 def heat_map(tallies: Tallies, *, labels: Sequence[str], confidence: float) -> HeatMap:
-    """`labels` in taxonomy order; those used most keep their column when there are too many."""
+    """`labels` in taxonomy order; those used most keep their column when there are too many. Without a tally by class, as for
+    shapes, spans and texts, there is no column."""
     overall = proportions(tallies.by_annotator, confidence=confidence)
     cells = proportions(tallies.by_cell, confidence=confidence)
     shown = _most_used(tallies, labels)
@@ -94,7 +95,7 @@ def heat_map(tallies: Tallies, *, labels: Sequence[str], confidence: float) -> H
     first, others = ranked[:HEAT_ROWS], ranked[HEAT_ROWS:]
     return HeatMap(
         labels=shown,
-        labels_left_out=len(labels) - len(shown),
+        labels_left_out=len(labels) - len(shown) if shown else 0,
         rows=tuple(HeatRow(n, overall[n], tuple(cells.get((n, label)) for label in shown)) for n in first),
         others=tuple((name, overall[name]) for name in others),
         everybody=_everybody(tallies, shown, confidence=confidence),
@@ -196,6 +197,8 @@ def _below(tallies: Mapping[str, Tally]) -> frozenset[str]:
 
 
 def _most_used(tallies: Tallies, labels: Sequence[str]) -> tuple[str, ...]:
+    if not tallies.by_cell:
+        return ()
     used: dict[str, int] = {}
     for (_, label), tally in tallies.by_cell.items():
         used[label] = used.get(label, 0) + tally.n

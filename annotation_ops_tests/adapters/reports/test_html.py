@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation_ops.adapters.reports.html import TEMPLATES, batch_html, project_html
+from annotation_ops.adapters.reports.html import PRINTED, TEMPLATES, batch_html, project_html
+from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.records import JsonObject
 from annotation_ops.domain.reporting.project_report import project_report
 from annotation_ops.services.govern import override
@@ -166,6 +167,85 @@ def test_evidence_from_outside_is_shown_as_text_too(bench: Bench) -> None:
     assert "<u>text</u>" in page.text
 
 
+def test_who_is_flagged_is_listed_with_reasons_and_a_hostile_reason_is_text(bench: Bench) -> None:
+    raised = {"bob": [f"Calibration is due. {EVIL}"]}
+
+    page = Page(project_html(collect_project_report(bench.project, ledger=bench.ledger, raised=raised)))
+
+    flagged = page.text.partition("Flagged for a look")[2].partition("All annotators")[0]
+    assert re.search(r"bob south Calibration is due\. <script>", flagged)
+    assert page.of("script") == []
+    without = Page(project_html(collect_project_report(bench.project, ledger=bench.ledger)))
+    assert "Nobody stands out." in without.text
+
+
+def test_who_agrees_less_is_told_beside_everybody_and_the_usual_pace(tmp_path: Path) -> None:
+    made = Bench.build(tmp_path, people=("ann", "bob", "cyd", "dan"))
+    made.history(1, tasks=200, weak={"cyd": 0.5})
+
+    text = Page(project_html(collect_project_report(made.project, ledger=made.ledger))).text
+    made.ledger.close()
+
+    assert re.search(r"cyd north|cyd west", text)
+    assert re.search(r"Agrees with the others on 5\d\.\d% of \d+ shared tasks; everybody together on 7\d\.\d%\.", text)
+
+
+def test_what_is_undefined_says_why(tmp_path: Path) -> None:
+    made = Bench.build(tmp_path, people=("ann",))
+    made.annotate(made.batch(0), tasks=5, overlap=1, seconds=None)
+
+    text = Page(project_html(collect_project_report(made.project, ledger=made.ledger))).text
+    made.ledger.close()
+
+    assert "Agreement of pairs – undefined: no task was judged by two annotators" in text
+    assert "Cost per label – undefined: no label was accepted" in text
+    assert "Working time – unknown: no judgement carries a lead time" in text
+    assert "it takes three annotators with at least 10 shared tasks each" in text
+    assert "Not known before people have answered an attempt." not in text
+
+
+@pytest.mark.parametrize(
+    ("task_type", "statistic", "value", "told"),
+    [
+        (
+            "boxes",
+            "f1_at_50",
+            {"boxes": [{"label": "cat", "x_min": 1.0, "y_min": 1.0, "x_max": 9.0, "y_max": 9.0}]},
+            "Agreement of two answers is: Mean IoU, unmatched count as 0.",
+        ),
+        (
+            "spans",
+            "span_f1_exact",
+            {"spans": [{"label": "cat", "start": 0, "end": 4}]},
+            "Agreement of two answers is: Span F1, exact.",
+        ),
+        ("text", "exact_match", {"text": "a <b>cat</b>"}, "Agreement of two answers is: Exact match."),
+    ],
+)
+def test_answers_that_are_no_labels_have_reports_that_say_so(
+    tmp_path: Path, task_type: TaskType, statistic: str, value: JsonObject, told: str
+) -> None:
+    made = Bench.build(tmp_path, people=("ann", "bob", "cyd"))
+    made.project = replace(
+        made.project,
+        contract=replace(made.project.contract, task_type=task_type),
+        criteria=replace(made.project.criteria, statistic=statistic),
+    )
+    key = made.batch(0)
+    made.answer(key, value, tasks=30)
+    made.judge(key)
+
+    found = {name: Page(text) for name, text in pages(made).items()}
+    made.ledger.close()
+
+    for page in found.values():
+        assert told in page.text
+        assert page.of("b") == [] or "a <b>cat</b>" not in page.text
+        assert "every task gets the fixed overlap" in page.text
+        assert page.text.count("The answers of this task type are no labels") >= 2
+    assert "1.000" in found[key].text
+
+
 def test_the_same_records_give_the_same_bytes(bench: Bench) -> None:
     assert pages(bench) == pages(bench)
 
@@ -176,7 +256,9 @@ def test_the_verdict_is_a_word_with_its_reasons_and_codes(bench: Bench) -> None:
     page = Page(failed)
 
     assert {"class": "banner fail"} in page.of("div")
-    assert re.search(r"FAIL krippendorff_alpha_nominal 0\.\d{3} \(.*\) is below 0\.85\. agreement_too_low", page.text)
+    assert re.search(
+        r"FAIL Krippendorff's alpha, nominal 0\.\d{3} \(.*\) is below 0\.85\. agreement_too_low", page.text
+    )
     assert "undefined because it needs exactly two annotators" in page.text
 
 
@@ -241,11 +323,15 @@ def test_three_hundred_annotators_fit_a_small_file_made_in_seconds(crowd: Bench)
     texts = [project_html(project), batch_html(batch)]
 
     assert time.process_time() - started < 3
-    assert max(len(text.encode()) for text in texts) < 3_000_000
+    assert max(len(text.encode()) for text in texts) < 2_000_000
     page = Page(texts[0])
     assert "The other 270 annotators" in page.text
     assert "16 more have no column" in page.text
     assert all(f"ann-{number:03d}" in texts[0] for number in range(300))
+    assert texts[0].count('<tr class="beyond">') == 300 - PRINTED
+    assert "On paper the first 60 of 300; the file lists all." in page.text
+    assert "Too many annotators for a matrix" in page.text
+    assert "Within and between cohorts" in page.text
 
 
 def test_a_project_without_records_has_a_page() -> None:

@@ -1,6 +1,16 @@
 import pytest
 
-from annotation_ops.adapters.reports.words import agreement_step, because, count, percent, plain, share_step, title
+from annotation_ops.adapters.reports.words import (
+    agreement_step,
+    because,
+    chance,
+    count,
+    in_words,
+    percent,
+    plain,
+    share_step,
+    title,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +51,17 @@ def test_the_strongest_colour_is_for_the_least_agreement_and_for_the_largest_sha
         0,
     ]
     assert [share_step(value) for value in (0.0, 0.02, 0.1, 0.5, 1.0)] == [0, 1, 3, 6, 6]
+
+
+def test_the_judge_s_sentences_name_statistics_as_headings_do_and_keep_every_other_word() -> None:
+    assert (
+        in_words("krippendorff_alpha_nominal 0.7 is below 0.85.") == "Krippendorff's alpha, nominal 0.7 is below 0.85."
+    )
+    assert in_words("class 'traffic_light' of my_gwet_ac1_copy") == "class 'traffic_light' of my_gwet_ac1_copy"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "below 0.1%"), (0.0009, "below 0.1%"), (0.25, "25.0%"), (1.0, "above 99.9%")]
+)
+def test_a_probability_made_of_draws_is_never_called_certain(value: float, shown: str) -> None:
+    assert chance(value) == shown

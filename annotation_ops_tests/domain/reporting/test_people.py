@@ -1,4 +1,14 @@
-from annotation_ops.domain.reporting.people import HEAT_COLUMNS, HEAT_ROWS, MATRIX_PEOPLE, flags, heat_map, pair_matrix
+from annotation_ops.domain.reporting.people import (
+    FEW_TASKS,
+    HEAT_COLUMNS,
+    HEAT_ROWS,
+    MATRIX_PEOPLE,
+    cohort_matrix,
+    flags,
+    heat_map,
+    pair_matrix,
+    usual_seconds,
+)
 from annotation_ops.domain.reporting.tallies import Tallies, Tally
 
 
@@ -86,3 +96,44 @@ def test_a_pace_below_half_of_the_usual_one_is_quick() -> None:
 
     assert flags(crowd(4), seconds=seconds)["p000"] == ("quick",)
     assert flags(crowd(4), seconds=seconds | {"p000": 4.0})["p000"] == ()
+
+
+def test_answers_without_labels_have_no_columns_and_none_is_called_left_out() -> None:
+    heat = heat_map(Tallies(by_annotator=crowd(3)), labels=("cat", "dog"), confidence=0.95)
+
+    assert (len(heat.rows), heat.labels, heat.labels_left_out) == (3, (), 0)
+
+
+def test_a_matrix_of_people_who_hardly_meet_is_not_shown_but_their_pairs_are_counted() -> None:
+    names = [f"p{at:03d}" for at in range(MATRIX_PEOPLE + 1)]
+    pairs = {(a, b): Tally(1.0, FEW_TASKS - 1) for a in names for b in names if a < b}
+    pairs["p000", "p001"] = Tally(1.0, FEW_TASKS)
+
+    matrix = pair_matrix(Tallies(by_pair=pairs), confidence=0.95)
+
+    assert (matrix.people, matrix.cells, matrix.complete) == ((), (), False)
+    assert (matrix.n_pairs, sum(matrix.histogram)) == (len(pairs), 1)
+
+
+def test_a_few_people_who_hardly_meet_are_still_shown() -> None:
+    assert pair_matrix(Tallies(by_pair={("a", "b"): Tally(1.0, 1)}), confidence=0.95).people == ("a", "b")
+
+
+def test_cohorts_are_compared_over_all_pairs_of_their_people() -> None:
+    pairs = {("ann", "bob"): Tally(9.0, 10), ("ann", "cyd"): Tally(6.0, 10), ("bob", "cyd"): Tally(3.0, 20)}
+
+    matrix = cohort_matrix(Tallies(by_pair=pairs), cohorts={"ann": "north", "bob": "north"})
+
+    assert (matrix.cohorts, matrix.people) == (("north", "not declared"), (2, 1))
+    (north, between), (again, west) = matrix.cells
+    assert north is not None
+    assert (north.value, north.n) == (0.9, 10)
+    assert between == again
+    assert between is not None
+    assert (between.value, between.n, between.low) == (0.3, 30, None)
+    assert west is None
+
+
+def test_the_usual_pace_leaves_out_who_was_not_timed() -> None:
+    assert usual_seconds([None, 2.0, 4.0]) == 3.0
+    assert usual_seconds([None]) is None
