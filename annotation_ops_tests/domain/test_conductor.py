@@ -74,6 +74,41 @@ def test_each_state_leads_to_its_own_next_step() -> None:
     ]
 
 
+def test_a_batch_that_waits_for_its_audit_gets_one_and_no_second() -> None:
+    waiting = attempt("2026-01-05-active-01", BatchState.IN_AUDIT, number=2)
+    planned = attempt("2026-01-05-audit-active-01-2", BatchState.SETTLED)
+
+    assert stages(due(replace(STATE, attempts=(waiting,)))) == [("dispatch", "2026-01-05-audit-active-01-2.a1")]
+    assert stages(due(replace(STATE, attempts=(waiting, planned)))) == []
+
+
+def test_audits_and_calibrations_take_no_place_of_a_batch() -> None:
+    ranked = replace(STATE, ranking=Ranking("2026-01-05", 120), max_open_batches=1)
+    beside = (
+        attempt("2026-01-04-audit-active-01-1", BatchState.IN_ANNOTATION),
+        attempt("2026-01-04-calibration-ann-07-01", BatchState.IN_ANNOTATION),
+    )
+
+    assert ("dispatch", "2026-01-05-active-01.a1") in stages(due(replace(ranked, attempts=beside)))
+
+
+def test_while_too_few_people_are_certified_only_calibrations_are_sent() -> None:
+    attempts = (
+        attempt("2026-01-04-active-01", BatchState.FAILED),
+        attempt("2026-01-04-active-02", BatchState.COMPLETE),
+        attempt("2026-01-04-active-03", BatchState.INSUFFICIENT),
+        attempt("2026-01-04-calibration-ann-07-01", BatchState.PLANNED),
+    )
+    short = replace(STATE, attempts=attempts, ranking=Ranking("2026-01-05", 120), overlap=3, certified=2)
+
+    assert stages(due(short)) == [
+        ("judge", "2026-01-04-active-02.a1"),
+        ("dispatch", "2026-01-04-calibration-ann-07-01.a1"),
+    ]
+    assert ("dispatch", "2026-01-04-active-01.a2") in stages(due(replace(short, certified=3)))
+    assert ("dispatch", "2026-01-04-active-01.a2") in stages(due(replace(short, certified=None)))
+
+
 def test_work_in_peoples_hands_is_collected_once_per_interval() -> None:
     state = replace(STATE, attempts=(attempt("2026-01-05-active-01", BatchState.IN_ANNOTATION),))
 

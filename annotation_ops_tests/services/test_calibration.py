@@ -29,7 +29,7 @@ ROUND = attempt_key(calibration_batch_id(DAY, "ann-01", 1), 1)
 def declared(rules: str) -> tuple[tuple[str, str, str], ...]:
     return (
         ("workforce.yaml", "version: 1.0.0", f"version: 1.0.0\ncalibration: {rules}"),
-        ("workflow.yaml", "batch_size: 60", "batch_size: 20"),
+        ("workflow.yaml", "batch_size: 60", "batch_size: 40"),
     )
 
 
@@ -39,8 +39,8 @@ REQUIRED = digits(declared(RULES.replace("{", "{required: true, ")))
 
 @pytest.fixture
 def published(tmp_path: Path) -> Workshop:
-    """Twenty labels that three people gave alike, and twenty samples nobody looked at."""
-    workshop = Workshop.build(tmp_path, project=CALIBRATED, samples=40)
+    """Forty labels that three people gave alike, and forty samples nobody looked at."""
+    workshop = Workshop.build(tmp_path, project=CALIBRATED, samples=80)
     workshop.complete()
     return workshop
 
@@ -216,7 +216,7 @@ def test_an_unsettled_round_is_topped_up_and_graded_together(published: Workshop
 
 
 def test_only_certified_people_get_work_that_makes_labels_once_it_is_required(tmp_path: Path) -> None:
-    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=40)
+    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=80)
     workshop.complete()
     assert certified_people(workshop.project, ledger=workshop.ledger, now=workshop.clock.now()) is None
     passing = ("ann-01", "ann-05", "ann-09", "ann-10")
@@ -237,7 +237,7 @@ def test_only_certified_people_get_work_that_makes_labels_once_it_is_required(tm
 
 
 def test_too_few_certified_people_hold_back_work_and_say_so(tmp_path: Path) -> None:
-    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=40)
+    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=80)
     workshop.complete()
     workshop.staff(accuracy=0.0)
     calibrate_everybody(workshop)

@@ -51,11 +51,15 @@ def due_round(
 ) -> DueRound | None:
     """The round that the standing asks for; None when it asks for none, or for a lead first.
 
+    An undecided round is topped up at once, also where the one before it had failed.
+
     `results` are those of the person and the task type, oldest first. A lead is asked for after `MOST_FAILURES` failed rounds in
     a row and after `MOST_LOOKS` undecided ones; a round planned by hand goes on from there.
     """
     if standing.needs is Need.NOTHING or _stuck(results):
         return None
+    if undecided_series(results):
+        return DueRound(standing.annotator_id, Need.MORE_TASKS, now, standing.reason)
     due_at = now
     if standing.needs is Need.TRAINING:
         since = flagging.at if standing.code == "flagged_by_quality" and flagging is not None else results[-1].graded_at
