@@ -1,13 +1,16 @@
 """`annotation-ops status`: where every batch stands."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import click
 
 from annotation_ops.cli.deployment import declared_projects, deployment, named_project
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.workforce.status import AnnotatorStatus
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.certification import calibration_results, standings
 from annotation_ops.services.judge import verdict_in_force
 
 
@@ -15,13 +18,13 @@ from annotation_ops.services.judge import verdict_in_force
 @click.argument("project", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def status(project: str | None, as_json: bool) -> None:
-    """Batches by state and attempt, verdicts, incidents and quarantine.
+    """Batches by state and attempt, verdicts, people flagged by calibration, incidents and quarantine.
 
     Example: annotation-ops status digits
     """
     with deployment() as parts:
         chosen = [named_project(parts, project)] if project else declared_projects(parts)
-        reports = [_report(declared, ledger=parts.ledger) for declared in chosen]
+        reports = [_report(declared, ledger=parts.ledger, now=parts.clock.now()) for declared in chosen]
     if as_json:
         click.echo(json.dumps(reports))
         return
@@ -29,7 +32,7 @@ def status(project: str | None, as_json: bool) -> None:
         _print(report)
 
 
-def _report(project: AnnotationProject, *, ledger: Ledger) -> dict[str, Any]:
+def _report(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> dict[str, Any]:
     in_force = {a.key: verdict_in_force(project.name, a.key, ledger=ledger) for a in ledger.attempts(project.name)}
     reasons: dict[str, int] = {}
     for item in ledger.quarantined(project.name):
@@ -47,6 +50,11 @@ def _report(project: AnnotationProject, *, ledger: Ledger) -> dict[str, Any]:
             for attempt in ledger.attempts(project.name)
         ],
         "labels": sum(commit.n_labels for commit in ledger.label_commits(project.name)),
+        "flagged": [
+            {"annotator": one.annotator_id, "reason": one.reason, "needs": one.needs.value}
+            for one in standings(project, results=calibration_results(project, ledger=ledger), now=now).values()
+            if one.status is AnnotatorStatus.FLAGGED
+        ],
         "incidents": [
             {"incident": i.incident_id, "state": i.state.value, "slices": list(i.slices), "batch": i.batch_id}
             for i in ledger.incidents(project.name)
@@ -60,6 +68,8 @@ def _print(report: dict[str, Any]) -> None:
     for row in report["batches"]:
         reason = f"  {row['reason']}" if row["reason"] else ""
         click.echo(f"  {row['attempt']:<28} {row['state']:<14} {row['verdict'] or '-':<13}{reason}")
+    for row in report["flagged"]:
+        click.echo(f"  {row['annotator']} is flagged: {row['reason']}; needs {row['needs']}")
     for row in report["incidents"]:
         click.echo(
             f"  incident {row['incident']}: {row['state']}, {', '.join(row['slices']) or 'all slices'}, batch {row['batch'] or '-'}"

@@ -14,6 +14,9 @@ from annotation_ops.cli.main import COMMANDS, cli
 MAIN = (sys.executable, "-m", "annotation_ops.cli.main")
 ANSWERS = {
     "agreement",
+    "annotators calibrate",
+    "annotators list",
+    "annotators pack",
     "audit verify",
     "batch accept",
     "batch requeue",

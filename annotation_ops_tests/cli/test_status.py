@@ -36,7 +36,14 @@ def test_an_empty_deployment_shows_every_project_with_nothing_in_it(tmp_path: Pa
 def test_json_of_an_empty_deployment_is_one_document(tmp_path: Path) -> None:
     (report,) = json.loads(status(tmp_path / "home", "digits", "--json").stdout)
 
-    assert report == {"project": "digits", "batches": [], "labels": 0, "incidents": [], "quarantined": {}}
+    assert report == {
+        "project": "digits",
+        "batches": [],
+        "labels": 0,
+        "flagged": [],
+        "incidents": [],
+        "quarantined": {},
+    }
 
 
 def test_a_batch_in_people_s_hands_has_no_verdict_yet(shop: Workshop) -> None:
