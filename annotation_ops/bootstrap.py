@@ -41,6 +41,8 @@ class Parts:
     clock: Clock
     store: Callable[[AnnotationProject], ObjectStore]
     """The project's raw data."""
+    reports: ObjectStore
+    """Where runs write HTML reports, `<project>/<what>.html`."""
     logs: Callable[[AnnotationProject], ObjectStore | None]
     """The project's prediction logs; None when a model scores."""
     platform: Callable[[AnnotationProject], AnnotationPlatform]
@@ -75,6 +77,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         decoder=decoder,
         clock=time,
         store=lambda project: object_store(_address(settings, project.sources.raw.uri), settings),
+        reports=object_store(settings.reports, settings),
         logs=lambda project: _log_store(project, settings),
         platform=lambda project: _platform(project, settings, time),
         trigger=lambda project: _trigger(project, tracking),

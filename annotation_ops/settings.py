@@ -22,6 +22,8 @@ class Settings:
     """ANNOTATION_OPS_LEDGER, default `sqlite:///<home>/ledger.sqlite`; or `postgresql://user:password@host/database`."""
     lake: str
     """ANNOTATION_OPS_LAKE, default `<home>/lake`; or `s3://bucket/prefix`."""
+    reports: str
+    """ANNOTATION_OPS_REPORTS, default `<home>/reports`: where runs write HTML reports; a folder or `s3://bucket/prefix`."""
     tracking: str
     """MLFLOW_TRACKING_URI, default `sqlite:///<home>/mlflow.sqlite`."""
     s3_endpoint: str | None
@@ -43,6 +45,7 @@ class Settings:
             data=environment.get("ANNOTATION_OPS_DATA") or str(home / "data"),
             ledger=environment.get("ANNOTATION_OPS_LEDGER") or f"sqlite:///{home / 'ledger.sqlite'}",
             lake=environment.get("ANNOTATION_OPS_LAKE") or str(home / "lake"),
+            reports=environment.get("ANNOTATION_OPS_REPORTS") or str(home / "reports"),
             tracking=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.sqlite'}",
             s3_endpoint=environment.get("ANNOTATION_OPS_S3_ENDPOINT") or None,
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),

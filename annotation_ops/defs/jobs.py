@@ -36,6 +36,7 @@ STAGES: Mapping[str, tuple[tuple[str, ...], str]] = {
         ("annotators",),
         "Looks where every annotator stands and plans the calibrations that are due; the conductor sends them.",
     ),
+    "report": (("project_report",), "Writes the HTML report on the whole project."),
     "train": (("trained_model",), "Starts the declared training on the newest label commit."),
     "monitor": (("model_performance",), "Reads new metrics and opens at most one incident per cause."),
 }

@@ -12,6 +12,7 @@ from annotation_ops.defs import (
     label_features,
     model_performance,
     predictions,
+    project_report,
     qa_passed_labels,
     ranked_samples,
     raw_samples,
@@ -34,6 +35,7 @@ PIPELINE = (
     label_features,
 )
 PEOPLE = (annotators,)
+REPORTING = (project_report,)
 AFTER_PUBLISHING = (trained_model, model_performance)
 """Only for a project that declares a monitor."""
 
@@ -50,7 +52,7 @@ def annotation_project_definitions(project: AnnotationProject) -> dg.Definitions
             your_definitions,
         )
     """
-    modules = PIPELINE + PEOPLE + (AFTER_PUBLISHING if project.monitor is not None else ())
+    modules = PIPELINE + PEOPLE + REPORTING + (AFTER_PUBLISHING if project.monitor is not None else ())
     project_jobs = jobs.build(project)
     return dg.Definitions(
         assets=[module.build(project) for module in modules],

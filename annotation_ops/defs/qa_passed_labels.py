@@ -8,6 +8,7 @@ from annotation_ops.bootstrap import Parts
 from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import check_metadata, judge_metadata
 from annotation_ops.defs.partitions import batches
+from annotation_ops.defs.reports import MOST_REPORTS, write_batch_report
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.records import makes_labels
 from annotation_ops.services.judge import judge_attempt, verdict_in_force
@@ -39,13 +40,15 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, annotation_ops: dg.ResourceParam[Parts]
     ) -> Iterator[dg.MaterializeResult[None]]:
         ledger = annotation_ops.ledger
+        reported = set(context.partition_keys[:MOST_REPORTS])
         reports = {}
         for batch in context.partition_keys:
             reports[batch] = judge_attempt(project, batch, ledger=ledger, now=annotation_ops.clock.now())
             labels, unsettled = write_gold(project, batch, ledger=ledger, lake=annotation_ops.lake)
-            context.add_asset_metadata(
-                judge_metadata(project, reports[batch], labels=labels, unsettled=unsettled), partition_key=batch
-            )
+            shown = judge_metadata(project, reports[batch], labels=labels, unsettled=unsettled)
+            if batch in reported:
+                shown |= write_batch_report(project, batch, annotation_ops)
+            context.add_asset_metadata(shown, partition_key=batch)
         in_force = {batch: verdict_in_force(project.name, batch, ledger=ledger) for batch in reports}
         passed = all(
             verdict is not None and (verdict.outcome == "PASS" or not makes_labels(batch))

@@ -1,4 +1,4 @@
-"""Schedules: the daily ingestion, for stores that nobody watches."""
+"""Schedules: the daily ingestion, for stores that nobody watches, and the nightly report."""
 
 import dagster as dg
 
@@ -20,4 +20,12 @@ def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.Sche
         opened = days(project).get_partition_keys(context.scheduled_execution_time)
         return [dg.RunRequest(run_key=day, partition_key=day) for day in opened[-2:-1]]
 
-    return [daily_ingest]
+    daily_report = dg.ScheduleDefinition(
+        name=dagster_name(project, "daily_report"),
+        job=jobs["report"],
+        cron_schedule="45 0 * * *",
+        execution_timezone="UTC",
+        description="Every night at 00:45 UTC: the HTML report on the whole project.",
+    )
+
+    return [daily_ingest, daily_report]

@@ -28,6 +28,7 @@ from annotation_ops.domain.reporting.project_report import ProjectReport, projec
 from annotation_ops.domain.reporting.summary import AttemptSummary, summarise
 from annotation_ops.domain.reporting.tallies import Tallies, tallies_of, tallies_of_document
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.annotators import report_workforce
 from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judge import verdict_in_force
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
@@ -133,10 +134,8 @@ def collect_project_report(
     price: float = 1.0,
     raised: Mapping[str, Sequence[str]] | None = None,
 ) -> ProjectReport:
-    """All batches of the project; `raised` are reasons to look at somebody's work, by annotator.
-
-    One attempt is in memory at a time.
-    """
+    """All batches of the project; `raised` are reasons to look at somebody's work, by annotator, instead of those that skill
+    and drift in recent work raise. One attempt is in memory at a time."""
     collector = _Collector(project, ledger)
     summaries = [collector.summary(attempt) for attempt in ledger.attempts(project.name)]
     summaries.sort(key=lambda one: (one.attempt.planned_at, one.key))
@@ -148,8 +147,23 @@ def collect_project_report(
         cohorts={person.annotator_id: person.cohort for person in project.workforce.annotators},
         incidents=ledger.incidents(project.name),
         price=price,
-        raised=raised,
+        raised=_raised(project, summaries, ledger=ledger) if raised is None else raised,
     )
+
+
+def _raised(
+    project: AnnotationProject, summaries: Sequence[AttemptSummary], *, ledger: Ledger
+) -> dict[str, tuple[str, ...]]:
+    """As of the newest record, so that a report does not change while nothing happens."""
+    if not summaries:
+        return {}
+    try:
+        found = report_workforce(project, ledger=ledger, now=max(one.newest for one in summaries))
+    except InvalidInput:
+        # Answers to an earlier taxonomy or contract: skill under today's is not to be had.
+        return {}
+    reasons = {name: flagging.reason.rstrip(".") for name, flagging in found.flaggings.items()}
+    return {name: (f"{reason[:1].upper()}{reason[1:]}.",) for name, reason in reasons.items()}
 
 
 def _chosen(project: AnnotationProject, key: str, every: Sequence[Attempt]) -> Attempt:

@@ -14,7 +14,7 @@ import pytest
 
 from annotation_ops import defs
 from annotation_ops.adapters.project_folder import load_project
-from annotation_ops.defs.mount import AFTER_PUBLISHING, PEOPLE, PIPELINE, annotation_project_definitions
+from annotation_ops.defs.mount import AFTER_PUBLISHING, PEOPLE, PIPELINE, REPORTING, annotation_project_definitions
 from annotation_ops.defs.resources import AnnotationOps
 from annotation_ops_tests.dagster.deployment import OTHERS_WARNINGS
 from annotation_ops_tests.dagster.server import ROOT
@@ -52,12 +52,14 @@ def test_every_asset_module_is_mounted() -> None:
         "mount",
         "partitions",
         "pictures",
+        "reports",
         "resources",
         "schedules",
         "sensors",
     }
 
-    assert {module.__name__.rpartition(".")[2] for module in PIPELINE + PEOPLE + AFTER_PUBLISHING} == found - not_assets
+    mounted_modules = PIPELINE + PEOPLE + REPORTING + AFTER_PUBLISHING
+    assert {module.__name__.rpartition(".")[2] for module in mounted_modules} == found - not_assets
 
 
 def test_loading_the_definitions_imports_no_heavy_library() -> None:
@@ -105,7 +107,7 @@ def test_each_step_of_the_pipeline_follows_the_one_before() -> None:
         key.path[-1]: {parent.path[-1] for parent in graph.get(key).parent_keys} for key in graph.get_all_asset_keys()
     }
 
-    beside = {"annotators": {"label_features"}}
+    beside = {"annotators": {"label_features"}, "project_report": {"qa_passed_labels", "label_features"}}
     assert parents == {order[0]: set(), **{after: {before} for before, after in pairwise(order)}, **beside}
 
 

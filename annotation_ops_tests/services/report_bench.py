@@ -62,7 +62,7 @@ class Bench:
     def batch(self, number: int, *, attempt: int = 1, purpose: BatchPurpose = BatchPurpose.ACTIVE) -> str:
         """Plans an attempt that people have finished; returns its key."""
         day = START + timedelta(days=7 * number)
-        batch_id = f"{day}-{purpose}-01"
+        batch_id = f"{day}-audit-model-01" if purpose is BatchPurpose.AUDIT else f"{day}-{purpose}-01"
         at = moment(number, attempt)
         planned = Attempt(batch_id, attempt, self.project.name, BatchState.COMPLETE, at, completed_at=at)
         with self.ledger.transaction(actor="system", at=at) as tx:

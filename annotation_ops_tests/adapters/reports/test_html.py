@@ -175,8 +175,15 @@ def test_who_is_flagged_is_listed_with_reasons_and_a_hostile_reason_is_text(benc
     flagged = page.text.partition("Flagged for a look")[2].partition("All annotators")[0]
     assert re.search(r"bob south Calibration is due\. <script>", flagged)
     assert page.of("script") == []
-    without = Page(project_html(collect_project_report(bench.project, ledger=bench.ledger)))
+    without = Page(project_html(collect_project_report(bench.project, ledger=bench.ledger, raised={})))
     assert "Nobody stands out." in without.text
+
+
+def test_whose_accuracy_fell_is_flagged_with_the_numbers(bench: Bench) -> None:
+    text = Page(project_html(collect_project_report(bench.project, ledger=bench.ledger))).text
+
+    flagged = text.partition("Flagged for a look")[2].partition("All annotators")[0]
+    assert re.search(r"ann north Accuracy fell from 9\d% to 7\d% after about \d+ of \d+ judgements\.", flagged)
 
 
 def test_who_agrees_less_is_told_beside_everybody_and_the_usual_pace(tmp_path: Path) -> None:
