@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binom, rankdata
 
 from annotation_ops.domain.quality.agreement.people import annotator_agreements
-from annotation_ops.domain.quality.judgements import FloatArray, Judgements
+from annotation_ops.domain.quality.judgements import FloatArray, IntArray, Judgements
 from annotation_ops.domain.workforce.calibration import CalibrationRules, round_power
 from annotation_ops.domain.workforce.cohorts import Equivalence, GoldScore, compare_cohorts
 from annotation_ops.domain.workforce.drift import drift
@@ -38,7 +38,7 @@ def crowd(
     each: int,
     prevalence: tuple[float, ...],
     accuracy: FloatArray | None = None,
-) -> tuple[Judgements, FloatArray, FloatArray]:
+) -> tuple[Judgements, IntArray, FloatArray]:
     """Judgements, truth (tasks,), and confusion (people, class, answer).
 
     Skills are Beta with mean .85 (5 % below .6) unless given; a person's classes vary around it, and errors prefer one class.
@@ -69,11 +69,11 @@ def crowd(
         who.astype(np.int64),
         labels.astype(np.int64),
     )
-    return judgements, truth, confusion
+    return judgements, truth.astype(np.int64), confusion
 
 
 def some_gold(
-    generator: np.random.Generator, judgements: Judgements, truth: FloatArray, share: float
+    generator: np.random.Generator, judgements: Judgements, truth: IntArray, share: float
 ) -> dict[str, str] | None:
     known = generator.random(len(truth)) < share
     return {
@@ -91,9 +91,12 @@ def coverage(full: bool) -> None:
     for prevalence in ((0.5, 0.5), (0.25,) * 4, SKEWED, (0.1,) * 10):
         for people, tasks, each in ((12, 100, 2), (12, 200, 3), (40, 600, 3), (40, 600, 5)):
             for share in (0.0, 0.2):
-                shape = {"people": people, "tasks": tasks, "each": each, "prevalence": prevalence}
                 generator = np.random.default_rng(7)
-                found = np.array([_covered(generator, share, shape) for _ in range(runs)]).sum(axis=0)
+                found = np.zeros(6)
+                for _ in range(runs):
+                    drawn = crowd(generator, people=people, tasks=tasks, each=each, prevalence=prevalence)
+                    gold = some_gold(generator, drawn[0], drawn[1], share)
+                    found += _covered(drawn[0], drawn[2], gold, np.array(prevalence))
                 hit, asked, class_hit, class_asked, width, naive = found.tolist()
                 name = f"{len(prevalence)}{' skewed' if prevalence == SKEWED else ''}"
                 print(
@@ -103,10 +106,9 @@ def coverage(full: bool) -> None:
                 )
 
 
-def _covered(generator: np.random.Generator, share: float, shape: dict[str, object]) -> list[float]:
-    judgements, truth, confusion = crowd(generator, **shape)  # type: ignore[arg-type]
-    gold = some_gold(generator, judgements, truth, share)
-    prevalence = np.array(shape["prevalence"])
+def _covered(
+    judgements: Judgements, confusion: FloatArray, gold: dict[str, str] | None, prevalence: FloatArray
+) -> list[float]:
     hit = asked = class_hit = class_asked = width = naive = 0.0
     agreements = annotator_agreements(judgements, confidence=0.95)
     for at, person in enumerate(skill(judgements, gold=gold)):

@@ -20,8 +20,6 @@ from annotation_ops.domain.workforce.skill import Confusion
 SPENT_FIRST = 0.75
 """Share of the error probability spent on the first look; each later look at the same round has a quarter of the one
 before, so looking again after a top-up never adds up to more than the stated error."""
-LARGEST_ROUND = 2000
-"""Gold tasks beyond which `round_size` gives up: the two skills are then too close to tell apart."""
 SHARES = frozenset({"minimum", "class_minimum", "confidence"})
 
 
@@ -63,7 +61,10 @@ class RoundPower:
 
 
 def spent_error(rules: CalibrationRules, *, look: int) -> float:
-    """Error probability that one look at a round may spend; all looks together spend 1 - confidence."""
+    """Error probability of one look at a round, for each question: is the skill shown, is its lack shown, is any class weak?
+
+    All looks together spend 1 - confidence for each, so a person at both minima fails unjustly at most 2 (1 - confidence) often.
+    """
     return (1.0 - rules.confidence) * SPENT_FIRST * (1.0 - SPENT_FIRST) ** (look - 1)
 
 
@@ -77,19 +78,6 @@ def round_power(*, rules: CalibrationRules, truth: float, size: int | None = Non
         return RoundPower(n, None, failing, 0.0)
     reached = max(shown, int(np.ceil(rules.minimum * n - 1e-9)))
     return RoundPower(n, reached, failing, float(binom.sf(reached - 1, n, truth)))
-
-
-def round_size(*, rules: CalibrationRules, truth: float, pass_probability: float) -> int | None:
-    """Fewest gold tasks on which somebody of skill `truth` passes at least this often; None above LARGEST_ROUND.
-
-    No larger round up to 10 tasks more may be worse: right answers come in whole numbers, so power saws up and down.
-    """
-    held = 0
-    for size in range(1, LARGEST_ROUND + 11):
-        held = held + 1 if round_power(rules=rules, truth=truth, size=size).pass_probability >= pass_probability else 0
-        if held > 10:
-            return size - 10
-    return None
 
 
 @dataclass(frozen=True, slots=True)

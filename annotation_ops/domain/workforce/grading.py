@@ -161,9 +161,11 @@ def _graded(
     method: _Method,
     errors: tuple[tuple[str, str, str], ...],
 ) -> CalibrationResult:
-    overall = np.array([values[task] for task in sorted(values)], dtype=np.float64)
+    # In order of value: a sum's last bit must not depend on the names of the tasks.
+    answered = sorted((value, gold[task]) for task, value in values.items())
+    overall = np.array([value for value, _ in answered], dtype=np.float64)
     labels = sorted(set(gold.values()))
-    parts = {label: [values[task] for task in sorted(values) if gold[task] == label] for label in labels}
+    parts = {label: [value for value, own in answered if own == label] for label in labels}
     # Every class may fail the round, so they share its error.
     shared = spent_error(rules, look=of.look) / max(len(labels), 1)
     classes = tuple(

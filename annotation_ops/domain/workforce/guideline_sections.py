@@ -38,7 +38,7 @@ def sections(markdown: str) -> tuple[Section, ...]:
             found.append(Section(tuple(title for _, title in path), text))
         lines.clear()
 
-    for level, line in _levels(markdown.replace("\r\n", "\n").split("\n")):
+    for level, line in _levels(re.split(r"\r\n?|\n", markdown)):
         if level == 0:
             lines.append(line)
             continue

@@ -176,7 +176,7 @@ class _Seen:
         self.expected: FloatArray = stacked.reshape(self.q, self.people, self.q).transpose(1, 0, 2)
         self.compared = np.bincount(self.who, minlength=self.people).tolist()
         self.golden = np.bincount(self.who, weights=reference.on_gold[kept], minlength=self.people).astype(int).tolist()
-        self.share = self.prior.mean(axis=0)
+        self.share = self.prior.sum(axis=0) / max(len(self.prior), 1)
         """Of each class."""
         unchecked = 1.0 - np.array(self.golden) / np.maximum(self.compared, 1)
         self.doubt = _crowd_variance(judgements) * unchecked**2
@@ -236,7 +236,7 @@ class _Seen:
         )
         return [
             (
-                Statistic(value[at], None, min(low[at], value[at]), max(high[at], value[at]), round(n[at])),
+                Statistic(value[at], None, min(low[at], value[at]), max(high[at], value[at]), max(round(n[at]), 1)),
                 Evidence(*parameters),
             )
             if n[at] >= least

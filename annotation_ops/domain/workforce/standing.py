@@ -84,8 +84,9 @@ def standing(
     pass asks for training. Raises InvalidInput for a time without a time zone or a version that is not `1.2.3`.
     """
     _require_aware(now, *(result.graded_at for result in results), *((flagging.at,) if flagging else ()))
-    own = [result for result in results if result.annotator_id == annotator_id and result.graded_at <= now]
-    here = sorted((result for result in own if result.task_type == task_type), key=lambda result: result.graded_at)
+    past = [result for result in results if result.annotator_id == annotator_id and result.graded_at <= now]
+    own = sorted(past, key=lambda result: (result.graded_at, result.look, result.task_type))
+    here = [result for result in own if result.task_type == task_type]
     decided = [result for result in here if result.outcome is not AnnotatorStatus.NEEDS_MORE_EVIDENCE]
     last = decided[-1] if decided else None
 

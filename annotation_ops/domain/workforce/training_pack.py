@@ -20,7 +20,7 @@ from annotation_ops.domain.workforce.guideline_sections import Section, explaini
 
 SURE = 0.8
 """Accepted labels less sure than this are not held up to anybody as the right answer."""
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>])")
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:])")
 ENTITIES = {"&": "&amp;", "<": "&lt;"}
 
 
