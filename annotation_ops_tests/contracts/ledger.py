@@ -9,6 +9,7 @@ from annotation_ops.domain.audit import verify
 from annotation_ops.domain.errors import Conflict, InvalidInput, NotFound, PermanentError
 from annotation_ops.domain.records import (
     Annotation,
+    AssignmentPurpose,
     AssignmentState,
     BatchPurpose,
     BatchState,
@@ -228,6 +229,8 @@ class BatchContract:
             (BatchState.PASSED, "judged_at"),
             (BatchState.FAILED, "judged_at"),
             (BatchState.INSUFFICIENT, "judged_at"),
+            (BatchState.IN_AUDIT, "judged_at"),
+            (BatchState.SETTLED, "judged_at"),
             (BatchState.PUBLISHED, "published_at"),
             (BatchState.ESCALATED, None),
         ],
@@ -438,6 +441,31 @@ class JudgementContract:
 
         with pytest.raises(Conflict, match="outcome"), ledger.transaction(actor="a", at=NOW) as unit:
             unit.add_verdict("digits", replace(VERDICT, outcome="PASS"))
+
+    def test_other_evidence_under_the_same_criteria_is_a_further_verdict(self, ledger: Ledger) -> None:
+        plan(ledger)
+        topped_up = replace(VERDICT, evidence="more judgements", outcome="PASS")
+        looked_back = replace(VERDICT, criteria="1.1.0+e", in_force=False)
+        with ledger.transaction(actor="a", at=NOW) as unit:
+            for verdict in (VERDICT, topped_up, looked_back):
+                assert unit.add_verdict("digits", verdict)
+            assert not unit.add_verdict("digits", topped_up)
+            unit.audit("verdict.recorded", BATCH.batch_id, {})
+
+        assert ledger.verdicts("digits") == (VERDICT, topped_up, looked_back)
+
+    def test_an_assignment_keeps_why_it_was_made(self, ledger: Ledger) -> None:
+        first, *_ = plan(ledger)
+        asked = [
+            replace(assignment(first, f"ann-{number}"), purpose=purpose)
+            for number, purpose in enumerate(AssignmentPurpose)
+        ]
+        with ledger.transaction(actor="a", at=NOW) as unit:
+            unit.add_assignments(asked)
+            unit.audit("overlap.planned", BATCH.batch_id, {})
+
+        kept = ledger.assignments("digits", BATCH.batch_id)
+        assert sorted(kept, key=lambda one: one.annotator_id) == asked
 
     def test_overrides_by_people_are_further_rows_in_order(self, ledger: Ledger) -> None:
         plan(ledger)

@@ -291,10 +291,15 @@ def test_the_cause_changes_with_a_verdict_a_document_and_a_day(published: Worksh
     other_document = cause(REQUIRED)
     plan_rounds(published, "ann-01")
     planned = cause()
+    published.dispatch(ROUND)
+    published.work()
+    published.collect()
+    published.judge(ROUND)
+    settled = cause()
     published.clock.advance(timedelta(days=1))
 
     assert first == same == planned
-    assert len({first, other_document, cause()}) == 3
+    assert len({first, other_document, settled, cause()}) == 4
 
 
 def test_cohorts_are_compared_on_their_gold_tasks(published: Workshop) -> None:

@@ -4,15 +4,19 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from annotation_ops.adapters.storage.ledger.database import parse_url
+from annotation_ops.adapters.storage.ledger.migrate import MIGRATIONS
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
 from annotation_ops.adapters.storage.ledger.tables import METADATA
 from annotation_ops.domain.audit import verify
@@ -22,6 +26,7 @@ from annotation_ops_tests.contracts.ledger_records import (
     BATCH,
     NOW,
     SECOND,
+    VERDICT,
     annotation,
     assignment,
     everything,
@@ -213,6 +218,56 @@ def test_initialising_again_keeps_everything(ledger: SqlLedger) -> None:
     ledger.initialise()
 
     assert everything(ledger) == before
+
+
+def test_a_ledger_of_the_first_version_is_migrated_with_all_that_is_in_it(sqlite_url: str) -> None:
+    with SqlLedger(sqlite_url) as ledger:
+        ledger.initialise()
+        fill(ledger)
+        later = replace(VERDICT, criteria="2.0.0+e", judged_at=NOW + SECOND)
+        override = replace(
+            VERDICT, outcome="PASS", judged_by="person:lead", reason="checked", judged_at=NOW + 2 * SECOND
+        )
+        with ledger.transaction(actor="a", at=NOW + 2 * SECOND) as unit:
+            for verdict in (later, override):
+                unit.add_verdict("digits", verdict)
+            unit.audit("verdict.recorded", BATCH.batch_id, {})
+        before = everything(ledger)
+    make_version_1(sqlite_url)
+
+    with SqlLedger(sqlite_url) as ledger:
+        ledger.initialise()
+
+        assert everything(ledger) == {**before, "verdicts": (VERDICT, replace(later, in_force=False), override)}
+        assert verify(ledger.audit_entries()) is None
+    assert differences(sqlite_url) == []
+
+
+def make_version_1(url: str) -> None:
+    """The same rows in the schema of the first version."""
+    new = sa.create_engine(url, poolclass=sa.NullPool)
+    old = sa.create_engine(f"{url}.old", poolclass=sa.NullPool)
+    with old.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with new.connect() as source, old.begin() as target:
+        kept = sa.MetaData()
+        kept.reflect(target)
+        for table in kept.sorted_tables:
+            if table.name != "alembic_version":
+                columns = ", ".join(f'"{column.name}"' for column in table.columns)
+                rows = source.execute(sa.text(f"SELECT {columns} FROM {table.name}")).mappings().all()
+                if rows:
+                    target.execute(table.insert(), [dict(row) for row in rows])
+    new.dispose()
+    old.dispose()
+    file = Path(url.removeprefix("sqlite:///"))
+    for path in file.parent.glob(f"{file.name}*"):
+        if not path.name.endswith(".old"):
+            path.unlink()
+    file.with_name(f"{file.name}.old").rename(file)
 
 
 @pytest.mark.usefixtures("ledger")

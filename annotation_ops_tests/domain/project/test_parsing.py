@@ -39,6 +39,17 @@ def test_the_reviews_project_routes_by_language_and_region():
     assert project.sources.scoring.log_uri == "reviews/predictions"
 
 
+def test_calibration_takes_its_documented_defaults_and_is_nobody_s_without_being_declared():
+    declared = parse(edited("workforce.yaml", "annotators:", "calibration: {required: true}\nannotators:"))
+
+    assert declared.workforce.calibration is not None
+    rules = declared.workforce.calibration.rules
+    assert (rules.size, rules.minimum, rules.margin, rules.class_minimum) == (40, 0.85, 0.05, 0.6)
+    assert (rules.confidence, rules.valid_for) == (0.95, timedelta(days=180))
+    assert (declared.workforce.calibration.required, declared.workforce.calibration.pause) == (True, timedelta(days=1))
+    assert parse(texts("digits")).workforce.calibration is None
+
+
 def test_a_project_without_monitor_is_watched_by_nobody():
     documents = texts("digits")
     del documents["monitor"]
@@ -118,6 +129,11 @@ PLACES = [
     ("criteria.yaml", "min_overlap_tasks: 20", "min_overlap_tasks: 61", "min_overlap_tasks"),
     ("criteria.yaml", "confidence: 0.95", "confidence: .nan", "confidence"),
     ("workforce.yaml", "id: ann-02", "id: ann-01", "annotators[1].id"),
+    ("workforce.yaml", "annotators:", "calibration: {margin: 0.9}\nannotators:", "calibration.margin"),
+    ("workforce.yaml", "annotators:", "calibration: {size: 8}\nannotators:", "calibration.size"),
+    ("workforce.yaml", "annotators:", "calibration: {minimum: 1}\nannotators:", "calibration.minimum"),
+    ("workforce.yaml", "annotators:", "calibration: {valid_for: soon}\nannotators:", "calibration.valid_for"),
+    ("workforce.yaml", "annotators:", "calibration: {sise: 40}\nannotators:", "calibration.sise"),
     ("workforce.yaml", "id: ann-02", "id: ann/02", "annotators[1].id"),
     ("workforce.yaml", "capacity: 60", "capacity: 0", "annotators[0].capacity"),
     ("workforce.yaml", "skills: [digits]", "skills: digits", "annotators[0].skills"),

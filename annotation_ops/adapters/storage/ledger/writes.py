@@ -41,6 +41,8 @@ STAMPED_BY = {
     BatchState.IN_ANNOTATION: "dispatched_at",
     BatchState.COMPLETE: "completed_at",
     BatchState.PASSED: "judged_at",
+    BatchState.IN_AUDIT: "judged_at",
+    BatchState.SETTLED: "judged_at",
     BatchState.FAILED: "judged_at",
     BatchState.INSUFFICIENT: "judged_at",
     BatchState.PUBLISHED: "published_at",

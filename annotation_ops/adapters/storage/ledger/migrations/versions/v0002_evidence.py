@@ -13,10 +13,13 @@ KEY = ["project", "batch_id", "attempt", "criteria"]
 def upgrade() -> None:
     with op.batch_alter_table("assignments") as assignments:
         assignments.add_column(sa.Column("purpose", TEXT, nullable=False, server_default="overlap"))
-        assignments.alter_column("purpose", server_default=None)
     with op.batch_alter_table("verdicts") as verdicts:
         verdicts.add_column(sa.Column("evidence", TEXT, nullable=False, server_default=""))
         verdicts.add_column(sa.Column("in_force", sa.Boolean(), nullable=False, server_default=sa.false()))
+    # In a step of their own: SQLite fills the rows while the defaults are still there.
+    with op.batch_alter_table("assignments") as assignments:
+        assignments.alter_column("purpose", server_default=None)
+    with op.batch_alter_table("verdicts") as verdicts:
         verdicts.alter_column("evidence", server_default=None)
         verdicts.alter_column("in_force", server_default=None)
         verdicts.drop_constraint("uq_verdicts_project_batch_id_attempt_criteria_override", type_="unique")
