@@ -6,7 +6,6 @@ from annotation_ops.bootstrap import Parts
 from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import annotators_metadata
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.services.annotators import flagged_packs
 from annotation_ops.services.calibration import calibrate
 
 
@@ -20,9 +19,9 @@ def build(project: AnnotationProject) -> dg.AssetsDefinition:
         "calibrations that are due; a flag leads to training and a new calibration, never to removal.",
     )
     def annotators(annotation_ops: dg.ResourceParam[Parts]) -> dg.MaterializeResult[None]:
-        ledger, lake = annotation_ops.ledger, annotation_ops.lake
-        report = calibrate(project, ledger=ledger, lake=lake, now=annotation_ops.clock.now())
-        packs = flagged_packs(project, report=report.workforce, ledger=ledger, lake=lake)
-        return dg.MaterializeResult(metadata=annotators_metadata(report, packs))
+        report = calibrate(
+            project, ledger=annotation_ops.ledger, lake=annotation_ops.lake, now=annotation_ops.clock.now()
+        )
+        return dg.MaterializeResult(metadata=annotators_metadata(report))
 
     return annotators

@@ -19,7 +19,6 @@ from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.records import Task, VerdictRecord, makes_labels, parse_attempt_key
 from annotation_ops.domain.selection.request import RankReport
-from annotation_ops.domain.workforce.training_pack import TrainingPack
 from annotation_ops.services.annotators import AnnotatorReport
 from annotation_ops.services.calibration import CalibrationReport
 from annotation_ops.services.dispatch import DispatchReport
@@ -232,7 +231,7 @@ def _why(report: JudgeReport) -> str:
     return "; ".join(reason["text"] for reason in report.document["reasons"])
 
 
-def annotators_metadata(report: CalibrationReport, packs: Mapping[str, TrainingPack]) -> Metadata:
+def annotators_metadata(report: CalibrationReport) -> Metadata:
     people = report.workforce.annotators
     standings = Counter(one.status.value for one in people)
     header = ["annotator", "cohort", "standing", "accuracy", "judgements", "why", "needs"]
@@ -254,7 +253,8 @@ def annotators_metadata(report: CalibrationReport, packs: Mapping[str, TrainingP
             for one in report.workforce.cohorts.comparisons
         ]
         shown["cohorts"] = table(["cohorts", "outcome", "difference in accuracy"], compared)
-    return {**shown, **{f"training_pack_{name}": dg.MetadataValue.md(pack.markdown()) for name, pack in packs.items()}}
+    packs = {f"training_pack_{name}": dg.MetadataValue.md(pack.markdown()) for name, pack in report.packs.items()}
+    return {**shown, **packs}
 
 
 def _person(one: AnnotatorReport) -> tuple[object, ...]:

@@ -31,7 +31,7 @@ from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import calibration_results, rules_of, standings
 from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judgements import judgements_of
-from annotation_ops.services.published_labels import sure_labels
+from annotation_ops.services.published_labels import current_labels, sure_labels
 
 LOOKED_AT = 20
 """Newest batch attempts that skill is estimated from: recent work, and a bounded read."""
@@ -171,6 +171,8 @@ def training_packs(
 ) -> dict[str, TrainingPack]:
     """The training packs of these people: own errors in recent work and in the last calibration, and what explains them.
 
+    Right is what is published now; for samples without a label, a consensus that is sure.
+
     Raises InvalidInput for task types whose answers are more than one label.
     """
     if project.contract.task_type not in CATEGORICAL:
@@ -181,19 +183,28 @@ def training_packs(
     work = recent_work(project, ledger=ledger)
     judged = judgements_of(project, work.annotations)
     labels = consensus(judged, method="ensemble") if isinstance(judged, Judgements) else ()
+    published = current_labels(project, lake=lake)
+    accepted = {task: published[sample]["label"] for task, sample in work.samples.items() if sample in published}
+    how_sure = {sample: row["confidence"] for sample, row in published.items()}
     sure = {sample: str(row["label"]) for sample, row in sure_labels(project, lake=lake).items()}
     standing_of = {one.annotator_id: one.standing for one in report.annotators}
     packs = {}
     for name in sorted(names):
         in_work = (
-            own_errors(name, judgements=judged, labels=labels, gold=work.gold) if isinstance(judged, Judgements) else ()
+            own_errors(name, judgements=judged, labels=labels, gold=accepted | dict(work.gold))
+            if isinstance(judged, Judgements)
+            else ()
         )
         in_round = [error for result in report.results.get(name, ())[-1:] for error in result.errors]
         packs[name] = training_pack(
             name,
             task_type=project.contract.task_type,
             errors=[
-                *(replace(error, task_id=work.samples[error.task_id]) for error in in_work),
+                *(
+                    replace(error, task_id=sample, confidence=min(error.confidence, how_sure.get(sample, 1.0)))
+                    for error in in_work
+                    for sample in (work.samples[error.task_id],)
+                ),
                 *(OwnError(sample, answer, label, 1.0) for sample, answer, label in in_round),
             ],
             guideline=project.guideline,

@@ -24,9 +24,10 @@ from annotation_ops.domain.workforce.calibration import CalibrationPlan, plan_ro
 from annotation_ops.domain.workforce.rounds import DueRound, due_round
 from annotation_ops.domain.workforce.skill import Confusion
 from annotation_ops.domain.workforce.standing import Need
+from annotation_ops.domain.workforce.training_pack import TrainingPack
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
-from annotation_ops.services.annotators import WorkforceReport, report_workforce
+from annotation_ops.services.annotators import WorkforceReport, flagged_packs, report_workforce
 from annotation_ops.services.certification import ONE_CLASS, calibration_attempts, rules_of
 from annotation_ops.services.plan import plan_calibration
 from annotation_ops.services.published_labels import gold_row, sure_labels
@@ -54,6 +55,8 @@ class CalibrationReport:
     """Labels sure enough to test people with."""
     n_wanted: int
     """Gold tasks that one round takes."""
+    packs: Mapping[str, TrainingPack]
+    """Of everybody who is to train now."""
 
     def document(self) -> JsonObject:
         return {
@@ -93,9 +96,10 @@ def calibrate(
     gold = sure_labels(project, lake=lake)
     due = _due(project, workforce, attempts, only=only, now=now)
     size = rules_of(project).size
+    packs = flagged_packs(project, report=workforce, ledger=ledger, lake=lake)
     ready = [one for one in due if one.due_at <= now] if len(gold) >= size else []
     planned = [
-        _plan(project, one, workforce, attempts.get(one.annotator_id, ()), gold, ledger=ledger, now=now)
+        _plan(project, one, workforce, attempts.get(one.annotator_id, ()), gold, packs, ledger=ledger, now=now)
         for one in ready
     ]
     if not dry_run:
@@ -103,7 +107,7 @@ def calibrate(
             rows = [gold_row(gold[sample]) for sample in one.plan.tasks]
             plan_calibration(project, one.key.rpartition(".a")[0], rows, ledger=ledger, now=now)
     waiting = tuple(one for one in due if one not in ready)
-    return CalibrationReport(workforce, tuple(planned), waiting, len(gold), size)
+    return CalibrationReport(workforce, tuple(planned), waiting, len(gold), size, packs)
 
 
 def standings_cause(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> str:
@@ -153,6 +157,7 @@ def _plan(
     workforce: WorkforceReport,
     earlier: Sequence[Attempt],
     gold: Mapping[str, Mapping[str, Any]],
+    packs: Mapping[str, TrainingPack],
     *,
     ledger: Ledger,
     now: datetime,
@@ -163,6 +168,8 @@ def _plan(
     seen = {sample for sample, row in gold.items() if name in row["annotators"]}
     for attempt in earlier:
         seen |= {task.sample_id for task in ledger.tasks(project.name, attempt.batch_id, attempt.number)}
+    if name in packs:
+        seen |= {sample for lesson in packs[name].lessons for sample in lesson.practice}
     one_label = project.contract.task_type in CATEGORICAL
     plan = plan_round(
         name,

@@ -8,7 +8,7 @@ import pytest
 
 from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
 from annotation_ops.adapters.platforms.simulated.simulation import SimulatedPerson, Simulation, Truth, TruthItem
-from annotation_ops.domain.conductor import decide
+from annotation_ops.domain.conductor import LoopState, decide
 from annotation_ops.domain.errors import InvalidInput, NotFound
 from annotation_ops.domain.records import AssignmentPurpose, BatchState, attempt_key, calibration_batch_id
 from annotation_ops.domain.workforce.standing import Need
@@ -29,7 +29,7 @@ ROUND = attempt_key(calibration_batch_id(DAY, "ann-01", 1), 1)
 def declared(rules: str) -> tuple[tuple[str, str, str], ...]:
     return (
         ("workforce.yaml", "version: 1.0.0", f"version: 1.0.0\ncalibration: {rules}"),
-        ("workflow.yaml", "batch_size: 60", "batch_size: 40"),
+        ("workflow.yaml", "batch_size: 60", "batch_size: 120"),
     )
 
 
@@ -39,8 +39,8 @@ REQUIRED = digits(declared(RULES.replace("{", "{required: true, ")))
 
 @pytest.fixture
 def published(tmp_path: Path) -> Workshop:
-    """Forty labels that three people gave alike, and forty samples nobody looked at."""
-    workshop = Workshop.build(tmp_path, project=CALIBRATED, samples=80)
+    """A hundred and twenty labels that three people gave alike, and forty samples nobody looked at."""
+    workshop = Workshop.build(tmp_path, project=CALIBRATED, samples=160)
     workshop.complete()
     return workshop
 
@@ -146,6 +146,19 @@ def test_a_training_pack_holds_the_errors_of_the_round_and_no_gold_task_to_come(
     assert "ann-02" not in pack["ann-01"].markdown()
 
 
+def test_practice_of_the_training_pack_is_not_what_the_next_round_asks(published: Workshop) -> None:
+    published.staff(accuracy=0.0)
+    calibrate_everybody(published)
+    published.clock.advance(timedelta(days=1))
+
+    report = plan_rounds(published)
+
+    for one in report.planned:
+        practised = {sample for lesson in report.packs[one.due.annotator_id].lessons for sample in lesson.practice}
+        assert practised
+        assert not practised & (set(one.plan.tasks) - set(one.plan.repeated))
+
+
 def test_too_few_sure_labels_let_everybody_wait(tmp_path: Path) -> None:
     workshop = Workshop.build(tmp_path, project=CALIBRATED, samples=5)
     workshop.complete()
@@ -216,7 +229,7 @@ def test_an_unsettled_round_is_topped_up_and_graded_together(published: Workshop
 
 
 def test_only_certified_people_get_work_that_makes_labels_once_it_is_required(tmp_path: Path) -> None:
-    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=80)
+    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=160)
     workshop.complete()
     assert certified_people(workshop.project, ledger=workshop.ledger, now=workshop.clock.now()) is None
     passing = ("ann-01", "ann-05", "ann-09", "ann-10")
@@ -233,22 +246,23 @@ def test_only_certified_people_get_work_that_makes_labels_once_it_is_required(tm
     assert loop(workshop).certified == 3, "three cohorts have somebody who is certified"
     assert {one.annotator_id for one in workshop.assignments(SECOND_BATCH)} <= set(passing)
     assert all("a certificate" in one.explain["passed"] for one in workshop.assignments(SECOND_BATCH))
-    assert all(one.key.startswith(f"{DAY}-calibration") or one.stage == "collect" for one in waiting.due)
+    assert [one for one in waiting.due if one.stage == "dispatch" and "-active-" in one.key] == []
 
 
 def test_too_few_certified_people_hold_back_work_and_say_so(tmp_path: Path) -> None:
-    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=80)
+    workshop = Workshop.build(tmp_path, project=REQUIRED, samples=160)
     workshop.complete()
     workshop.staff(accuracy=0.0)
     calibrate_everybody(workshop)
 
     decision = decide(loop(workshop), workshop.clock.now(), collect_every=timedelta(days=365))
 
-    assert decision.due == ()
-    assert "0 certified people, a task takes 3: labels wait for calibrations" in decision.idle
+    assert [one.stage for one in decision.due] == ["train"], "what is published may be trained on"
+    idle = decide(replace(loop(workshop), min_new_labels=None), workshop.clock.now(), collect_every=timedelta(days=365))
+    assert "0 certified people, a task takes 3: labels wait for calibrations" in idle.idle
 
 
-def loop(workshop: Workshop):
+def loop(workshop: Workshop) -> LoopState:
     return loop_state(workshop.project, ledger=workshop.ledger, now=workshop.clock.now())
 
 
