@@ -23,7 +23,7 @@ from annotation_ops.domain.quality.verdict.judge import judge as verdict_of
 from annotation_ops.domain.quality.verdict.label_mix import MixTest, compare_mix
 from annotation_ops.domain.quality.verdict.verdict import Verdict
 from annotation_ops.services.gold_files import read_gold, read_mix
-from annotation_ops.services.judgement_files import categories_of, read_judgements, read_text
+from annotation_ops.services.judgement_files import JudgementTable, categories_of, read_judgements, read_text
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -40,7 +40,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--taxonomy", "taxonomy_file", type=_FILE, help="taxonomy.yaml: the labels, their order, critical ones.")
 @click.option("--categories", "named", metavar="A,B", help="The labels, in order, instead of a taxonomy.")
-@click.option("--gold", type=_FILE, help="File with task_id and label: tasks whose answer is known.")
+@click.option("--gold", type=_FILE, help="Gold file: tasks whose answer is known, as `consensus --out` writes it.")
 @click.option("--expected-mix", type=_FILE, help="YAML, JSON or CSV of label and share: the mix the batch should have.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same verdict bit for bit.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -66,7 +66,7 @@ def judge(
     names = categories_of(table, taxonomy=taxonomy_file, named=named).names
     judgements = table.judgements(categories=names)
     evidence = Evidence(
-        gold=None if gold is None else _gold(judgements, gold, task_type, criteria, seed=seed),
+        gold=None if gold is None else _gold(table, gold, names, criteria, seed=seed),
         label_mix=None if criteria.label_mix is None else _mix(judgements, criteria.label_mix, seed=seed),
     )
     taxonomy = _taxonomy(taxonomy_file, names, ordered=task_type == "ordinal")
@@ -100,35 +100,24 @@ def _taxonomy(path: Path | None, names: tuple[str, ...], *, ordered: bool) -> Ta
     return parsed.record
 
 
-def _labels_only(judgements: AnyJudgements, option: str) -> Judgements:
-    if not isinstance(judgements, Judgements):
-        raise InvalidInput(
-            f"{option}: found {judgements.task_type} judgements, expected one label a task. Leave it out."
-        )
-    return judgements
-
-
-def _gold(judgements: AnyJudgements, path: Path, task_type: TaskType, criteria: Criteria, *, seed: int) -> Statistic:
-    labelled = _labels_only(judgements, "--gold")
-    rows = (
-        (labelled.tasks[task], labelled.annotators[annotator], {"label": labelled.categories[label]})
-        for task, annotator, label in zip(
-            labelled.task_index.tolist(), labelled.annotator_index.tolist(), labelled.label_index.tolist(), strict=True
-        )
-    )
+def _gold(table: JudgementTable, path: Path, names: tuple[str, ...], criteria: Criteria, *, seed: int) -> Statistic:
+    gold = read_gold(path, task_type=table.task_type)
     return gold_score(
-        rows,
-        gold=read_gold(path, task_type=task_type),
-        task_type=task_type,
-        categories=labelled.categories,
+        table.answers(gold),
+        gold=gold,
+        task_type=table.task_type,
+        categories=names,
         confidence=criteria.confidence,
         seed=seed,
     )
 
 
-def _mix(judgements: AnyJudgements, criteria: MixCriteria, *, seed: int) -> MixTest:
+def _mix(labelled: AnyJudgements, criteria: MixCriteria, *, seed: int) -> MixTest:
     """The mix of the majority labels; tasks without one are left out."""
-    labelled = _labels_only(judgements, "--expected-mix")
+    if not isinstance(labelled, Judgements):
+        raise InvalidInput(
+            f"--expected-mix: found {labelled.task_type} judgements, expected one label a task. Leave it out."
+        )
     shares = dict(criteria.expected)
     strangers = sorted(shares.keys() - set(labelled.categories))
     if strangers:

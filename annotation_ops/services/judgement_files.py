@@ -1,5 +1,6 @@
 """Files of judgements, Parquet, CSV or JSON lines by suffix, as the judgements of a task type."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.project.taxonomy import parse_taxonomy
 from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, STRUCTURED, AnyJudgements
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements
+from annotation_ops.domain.records import JsonObject
 from annotation_ops.services.table_files import Kind, header, read_table, require
 
 KEYS: Mapping[str, Kind] = {"task_id": "id", "annotator_id": "label"}
@@ -63,6 +65,22 @@ class JudgementTable:
         )
         return replace(self, columns={name: values.filter(mine) for name, values in self.columns.items()})
 
+    def answers(self, tasks: Collection[str]) -> list[tuple[str, str, JsonObject]]:
+        """(task_id, annotator_id, value) of these tasks, the values as an annotation platform gives them."""
+        chosen = pc.is_in(self.columns["task_id"].cast(pa.string()), value_set=pa.array(sorted(tasks), pa.string()))
+        table = pa.table({name: values.filter(chosen) for name, values in self.columns.items()})
+        rows = [(row.pop("task_id"), row.pop("annotator_id"), row) for row in table.to_pylist()]
+        if self.task_type in CATEGORICAL:
+            return rows
+        if self.task_type == "text":
+            return [(task, annotator, {"text": row["value"]}) for task, annotator, row in rows]
+        found: dict[tuple[str, str], list[JsonObject]] = {}
+        for task, annotator, row in rows:
+            of_answer = found.setdefault((task, annotator), [])
+            if (shape := _shape(row)) is not None:
+                of_answer.append(shape)
+        return [(task, annotator, {self.task_type: shapes}) for (task, annotator), shapes in found.items()]
+
     def judgements(self, *, categories: Sequence[str]) -> AnyJudgements:
         """Raises InvalidInput, naming file and row, for whatever the judgements of the task type refuse."""
         try:
@@ -82,6 +100,25 @@ class JudgementTable:
             return kind.from_columns(tasks, annotators, rest, categories=categories)
         plain = {name: _plain(values) for name, values in rest.items()}
         return kind.from_columns(_plain(tasks), _plain(annotators), plain, categories=categories)
+
+
+def _shape(row: JsonObject) -> JsonObject | None:
+    """One row as a shape or span; None where all but the label is null: looked, found none."""
+    label = row.pop("label")
+    if all(cell is None for cell in row.values()):
+        return None
+    if "counts" in row:
+        return {"label": label, "size": [_cell(row["height"]), _cell(row["width"])], "counts": _cell(row["counts"])}
+    return {"label": label, **{name: _cell(cell) for name, cell in row.items()}}
+
+
+def _cell(cell: object) -> object:
+    """Lists written as JSON, and numbers without a fraction as whole ones: offsets and sizes are those."""
+    if isinstance(cell, list):
+        return [_cell(one) for one in cell]
+    if isinstance(cell, str):
+        return json.loads(cell)
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
 
 
 def read_judgements(path: Path, *, task_type: TaskType) -> JudgementTable:

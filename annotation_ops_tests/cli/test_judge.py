@@ -108,3 +108,36 @@ def test_a_statistic_of_another_task_type_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, [*names, "--categories", "cat,dog"])
 
     assert "found statistic 'span_f1_exact'" in str(result.exception)
+
+
+STRUCTURES = {
+    "boxes": ("label,x_min,y_min,x_max,y_max", "a,{n},0,{m},10", "mean_iou_penalised"),
+    "spans": ("label,start,end", "a,{n},{m}", "span_f1_exact"),
+    "polygons": ("label,points", 'a,"[[{n},0],[{m},0],[{m},9]]"', "mean_iou_penalised"),
+    "masks": ("label,height,width,counts", 'a,2,40,"[{n},20,{rest}]"', "mean_iou_penalised"),
+    "text": ("value", "said {n}", "exact_match"),
+}
+
+
+@pytest.mark.parametrize("task_type", STRUCTURES)
+def test_gold_of_every_task_type_is_what_consensus_writes(tmp_path: Path, task_type: str) -> None:
+    header, answer, statistic = STRUCTURES[task_type]
+    rows = [f"task_id,annotator_id,{header}"]
+    for n in range(30):
+        said = answer.format(n=n, m=n + 9, rest=60 - n)
+        rows += [f"t{n:02},ann,{said}", f"t{n:02},bob,{said}"]
+    file, gold, criteria = tmp_path / "judgements.csv", tmp_path / "gold.csv", tmp_path / "criteria.yaml"
+    file.write_text("\n".join(rows))
+    criteria.write_text(f"version: 1.0.0\nstatistic: {statistic}\nthreshold: 0.8\nmode: point\nmin_overlap_tasks: 10\n")
+    common = ("--task-type", task_type, *(() if task_type == "text" else ("--categories", "a")))
+    made = CliRunner().invoke(cli, ["consensus", str(file), *common, "--method", "majority", "--out", str(gold)])
+    right = CliRunner().invoke(cli, ["judge", str(file), *common, "--criteria", str(criteria), "--gold", str(gold)])
+    shifted = [line.split(",", 1) for line in gold.read_text().splitlines()[1:]]
+    others = [rest for _, rest in shifted[15:] + shifted[:15]]
+    lines = [f"{task},{rest}" for (task, _), rest in zip(shifted, others, strict=True)]
+    gold.write_text("\n".join([gold.read_text().splitlines()[0], *lines]))
+    wrong = CliRunner().invoke(cli, ["judge", str(file), *common, "--criteria", str(criteria), "--gold", str(gold)])
+
+    assert made.exit_code == 0, made.output
+    assert (right.exit_code, "gold_score_reached" in right.output) == (0, True), right.output
+    assert (wrong.exit_code, "gold_score_too_low" in wrong.output) == (1, True), wrong.output
