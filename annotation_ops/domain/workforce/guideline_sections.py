@@ -111,7 +111,7 @@ def _forms(label: Label) -> str:
 
 def _naming(label: Label) -> re.Pattern[str]:
     # "5" is not named by 0.5, 15 or 5 %; a plural or possessive s names the label too.
-    return re.compile(rf"(?<![\w.])(?:{_forms(label)})(?:s|'s|’s)?(?![\w%]|[.,][0-9])", re.IGNORECASE)
+    return re.compile(rf"(?<![\w.])(?:{_forms(label)})(?:s|'s|’s)?(?!\w|\s?%|[.,][0-9])", re.IGNORECASE)
 
 
 def _quoted(label: Label) -> re.Pattern[str]:
