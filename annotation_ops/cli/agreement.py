@@ -11,6 +11,7 @@ from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.quality.agreement.cohorts import agreement_by_cohort
 from annotation_ops.domain.quality.agreement.measure import AnyJudgements, measure
+from annotation_ops.domain.quality.agreement.reliability import FEW_MINORITY_TASKS
 from annotation_ops.domain.quality.agreement.report import AgreementReport, AnnotatorAgreement, PairAgreement
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.statistic import Statistic, documents
@@ -118,6 +119,11 @@ def _summary(report: AgreementReport, categories: Categories, confidence: float)
         yield f"{_many(len(categories.names), 'label')} ({categories.source}): {_listed(categories.names)}"
     yield f"\n{'statistic':<{WIDTH}} {'value':>7}  {confidence:.0%} interval    tasks"
     yield from (_row(name, statistic) for name, statistic in report.statistics.items())
+    if report.doubt is not None:
+        yield (
+            "the intervals of kappas and alphas cannot be relied on: fewer than "
+            f"{FEW_MINORITY_TASKS:g} tasks' worth of answers are outside the commonest label"
+        )
     if report.classes:
         yield f"\n{'class':<{WIDTH}} agreement"
         yield from _limited([_row(item.label, item.agreement) for item in report.classes], "classes")

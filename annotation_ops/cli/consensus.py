@@ -11,7 +11,8 @@ import click
 from annotation_ops.cli.agreement import FILE
 from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.project.criteria import ConsensusMethod
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, AnyJudgements
+from annotation_ops.domain.quality.agreement.measure import AnyJudgements
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.answers import consensus_answers
 from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.methods import consensus
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.records import (

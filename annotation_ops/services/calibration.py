@@ -10,7 +10,7 @@ from typing import Any
 
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.records import (
     Attempt,
     BatchState,

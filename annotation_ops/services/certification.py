@@ -10,7 +10,8 @@ from datetime import datetime
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.workforce import Annotator
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, judgements_from_values, measure
+from annotation_ops.domain.quality.agreement.measure import judgements_from_values, measure
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.verdict.evidence import KEY
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from annotation_ops.domain.errors import InvalidDocument, InvalidInput
 from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.project.strict_yaml import read_yaml
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
 from annotation_ops.domain.quality.statistic import rounded
 from annotation_ops.domain.records import JsonObject

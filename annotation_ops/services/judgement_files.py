@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from annotation_ops.domain.errors import InvalidDocument, InvalidInput, NotFound
 from annotation_ops.domain.project.contract import TaskType
 from annotation_ops.domain.project.taxonomy import parse_taxonomy
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, STRUCTURED, AnyJudgements
+from annotation_ops.domain.quality.agreement.measure import STRUCTURED, AnyJudgements
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements
 from annotation_ops.domain.records import JsonObject
 from annotation_ops.services.table_files import Kind, header, read_table, require

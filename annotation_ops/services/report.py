@@ -10,7 +10,8 @@ from itertools import islice
 from annotation_ops.domain.errors import InvalidInput, NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import Criteria, parse_criteria
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL, measure
+from annotation_ops.domain.quality.agreement.measure import measure
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.answers import consensus_answers
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.planning.adaptive_overlap import Savings, savings

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from annotation_ops.adapters.reports import charts, words
-from annotation_ops.domain.quality.agreement.measure import CATEGORICAL
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.reporting.batch_report import BatchReport
 from annotation_ops.domain.reporting.people import FEW_SHARED, FEW_TASKS

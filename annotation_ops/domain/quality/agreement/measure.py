@@ -8,7 +8,7 @@ from annotation_ops.domain.quality.agreement.boxes import BoxJudgements, agreeme
 from annotation_ops.domain.quality.agreement.categorical import agreement
 from annotation_ops.domain.quality.agreement.masks import MaskJudgements, agreement_of_masks
 from annotation_ops.domain.quality.agreement.polygons import PolygonJudgements, agreement_of_polygons
-from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL, DRAWS, AgreementReport
 from annotation_ops.domain.quality.agreement.span_judgements import SpanJudgements
 from annotation_ops.domain.quality.agreement.spans import agreement_of_spans
 from annotation_ops.domain.quality.agreement.text_judgements import TextJudgements
@@ -20,7 +20,6 @@ AnyJudgements: TypeAlias = (
     Judgements | BoxJudgements | PolygonJudgements | MaskJudgements | SpanJudgements | TextJudgements
 )
 
-CATEGORICAL = ("classification", "ordinal")
 STRUCTURED: dict[
     str,
     type[BoxJudgements] | type[PolygonJudgements] | type[MaskJudgements] | type[SpanJudgements] | type[TextJudgements],

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from annotation_ops.domain.quality.agreement.reliability import interval_doubt
 from annotation_ops.domain.quality.judgements import FloatArray
 from annotation_ops.domain.quality.statistic import Statistic, documents, rounded
 from annotation_ops.domain.records import JsonObject
+
+CATEGORICAL = ("classification", "ordinal")
+"""Task types whose answer is one label."""
 
 DRAWS = 2000
 """Draws per interval: the standard error of a 95% bound is then 0.06 of the posterior's standard deviation."""
@@ -83,6 +87,14 @@ class AgreementReport:
     class_draws: Mapping[str, FloatArray] = field(compare=False, repr=False)
     """Posterior draws of every defined class agreement, (n_draws,)."""
 
+    @property
+    def doubt(self) -> str | None:
+        """Why the intervals of kappas and alphas cannot be taken at their word, or None; see `interval_doubt`."""
+        answers = np.array([item.n_judgements for item in self.classes], dtype=np.float64)
+        if self.task_type not in CATEGORICAL or not answers.sum():
+            return None
+        return interval_doubt(answers, tasks=self.n_overlap_tasks)
+
     def probability_at_least(self, name: str, threshold: float) -> float | None:
         """Posterior probability that a statistic reaches the threshold; None where it is undefined."""
         return share_at_least(self.draws.get(name), threshold)
@@ -102,6 +114,7 @@ class AgreementReport:
             "statistics": documents(self.statistics.items()),
             "prevalence_index": rounded(self.prevalence_index),
             "bias_index": rounded(self.bias_index),
+            "interval_doubt": self.doubt,
             "classes": [item.document() for item in self.classes],
             "pairs": [item.document() for item in self.pairs],
             "annotators": [item.document() for item in self.annotators],

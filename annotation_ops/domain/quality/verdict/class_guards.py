@@ -6,6 +6,7 @@ import numpy as np
 
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.quality.agreement.cluster_bootstrap import ratio_statistic
+from annotation_ops.domain.quality.agreement.reliability import FEW_MINORITY_TASKS
 from annotation_ops.domain.quality.agreement.report import DRAWS, AgreementReport
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.verdict.evidence import Evidence
@@ -35,6 +36,8 @@ def under_paradox(
     robust = report.statistics["gwet_ac1"]
     if robust.value is None or criteria.statistic in LENIENT:
         return statistic
+    if criteria.mode == "evidence" and report.doubt is not None:
+        return Finding(Outcome.INSUFFICIENT, few_minority_answers(report, criteria))
     outcome = decide(robust.value, draws=report.draws["gwet_ac1"], threshold=criteria.threshold, criteria=criteria)
     if outcome is Outcome.FAIL and statistic.outcome is Outcome.FAIL:
         return statistic
@@ -58,6 +61,23 @@ def under_paradox(
     )
 
 
+def few_minority_answers(report: AgreementReport, criteria: Criteria) -> Reason:
+    """Why a statistic that corrects for chance settles nothing here; see `interval_doubt`."""
+    return Reason(
+        "few_minority_answers",
+        f"{criteria.statistic} {shown(report.statistics[criteria.statistic])} rests on too little: fewer than "
+        f"{FEW_MINORITY_TASKS:g} tasks' worth of answers of {report.n_overlap_tasks} are outside the commonest label, so its "
+        "interval cannot be relied on. Overlap more tasks of the rare classes.",
+    )
+
+
+def class_threshold(criteria: Criteria, *, strict: bool) -> float:
+    """What the agreement on a class must reach. Where it stands in for a kappa and evidence is asked for, no less than the kappa:
+    with two classes, kappa is 1 - (1 - agreement on the rare one) / (share of the common one)."""
+    stands_in = strict and criteria.mode == "evidence" and criteria.statistic not in LENIENT
+    return max(criteria.critical_class_agreement, criteria.threshold if stands_in else 0.0)
+
+
 def class_finding(
     item: ClassFinding, report: AgreementReport, criteria: Criteria, *, answered: frozenset[str], strict: bool
 ) -> ClassFinding:
@@ -75,7 +95,7 @@ def class_finding(
         statistic.value,
         draws=report.class_draws[label],
         expected_tasks=item.measured.n_judgements * report.n_overlap_tasks / _overlap_judgements(report),
-        threshold=criteria.critical_class_agreement,
+        threshold=class_threshold(criteria, strict=strict),
         criteria=_by_evidence(criteria) if strict else criteria,
     )
     if outcome is Outcome.FAIL and not item.critical:
@@ -91,7 +111,7 @@ def _overlap_judgements(report: AgreementReport) -> int:
     return max(1, sum(item.n_judgements for item in report.classes))
 
 
-def class_reason(item: ClassFinding, criteria: Criteria) -> Reason:
+def class_reason(item: ClassFinding, criteria: Criteria, *, strict: bool) -> Reason:
     label, statistic = item.measured.label, item.measured.agreement
     kind = "critical class" if item.critical else "class"
     if statistic.value is None:
@@ -107,7 +127,7 @@ def class_reason(item: ClassFinding, criteria: Criteria) -> Reason:
     more = " Overlap more tasks of it." if item.outcome is Outcome.INSUFFICIENT else ""
     return Reason(
         code,
-        f"Agreement on {kind} {label!r} {shown(statistic)} {verb} {criteria.critical_class_agreement:g}.{more}",
+        f"Agreement on {kind} {label!r} {shown(statistic)} {verb} {class_threshold(criteria, strict=strict):g}.{more}",
     )
 
 

@@ -11,8 +11,10 @@ from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.planning.top_up import TopUpOrder, order_top_up
 from annotation_ops.domain.quality.statistic import Statistic
 from annotation_ops.domain.quality.verdict.class_guards import (
+    LENIENT,
     class_finding,
     class_reason,
+    few_minority_answers,
     is_paradox,
     under_paradox,
     unseen,
@@ -87,7 +89,7 @@ def _settled(draft: Verdict, report: AgreementReport, *, answered: frozenset[str
     classes = tuple(class_finding(item, report, criteria, answered=answered, strict=paradox) for item in draft.classes)
     measured = [under_paradox(statistic, classes, report, criteria) if paradox else statistic, share]
     measured += [
-        Finding(item.outcome, class_reason(item, criteria))
+        Finding(item.outcome, class_reason(item, criteria, strict=paradox))
         for item in classes
         if item.outcome is not None and (item.critical or item.outcome is not Outcome.PASS)
     ]
@@ -141,6 +143,8 @@ def _statistic_finding(report: AgreementReport, criteria: Criteria) -> Finding:
         cause = MISSING.get(statistic.reason or "", statistic.reason)
         return Finding(Outcome.INSUFFICIENT, Reason("statistic_undefined", f"{name} is undefined: {cause}."))
     outcome = decide(statistic.value, draws=report.draws[name], threshold=criteria.threshold, criteria=criteria)
+    if outcome is Outcome.PASS and criteria.mode != "point" and report.doubt is not None and name not in LENIENT:
+        return Finding(Outcome.INSUFFICIENT, few_minority_answers(report, criteria))
     code, verb = {
         Outcome.PASS: ("agreement_reached", "reaches"),
         Outcome.FAIL: ("agreement_too_low", "is below"),

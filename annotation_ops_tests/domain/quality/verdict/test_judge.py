@@ -108,10 +108,23 @@ def test_the_second_paradox_table_fails_only_while_ac1_is_low_as_well() -> None:
 def test_a_rare_class_with_sound_agreement_passes_although_kappa_does_not_settle() -> None:
     table = [[2000, 3], [3, 30]]
 
-    alone = verdict(table, threshold=0.95)
+    alone, shown = (verdict(table, threshold=0.95, mode=mode) for mode in ("not_worse", "evidence"))
 
     assert alone.statistics["cohen_kappa"].value == pytest.approx(0.9076, abs=1e-3)
     assert (alone.outcome, alone.paradox) == (Outcome.PASS, True)
+    assert (shown.outcome, shown.paradox) == (Outcome.INSUFFICIENT, True), "the rare class is not shown to reach 0.95"
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"),
+    [("not_worse", Outcome.INSUFFICIENT), ("evidence", Outcome.INSUFFICIENT), ("point", Outcome.PASS)],
+)
+def test_a_perfect_kappa_on_two_rare_answers_is_not_evidence(mode, outcome) -> None:
+    found = verdict([[60, 0], [0, 2]], mode=mode)
+
+    assert found.statistics["cohen_kappa"].value == 1.0
+    assert found.outcome is outcome
+    assert ("few_minority_answers" in codes(found)) == (mode == "evidence")
 
 
 @pytest.mark.parametrize("mode", ["point", "not_worse", "evidence"])
@@ -121,8 +134,9 @@ def test_one_category_only_passes_by_proof_and_never_by_an_undefined_kappa(mode)
 
     assert proven.statistics["cohen_kappa"].reason == "single_category"
     assert proven.probability is None
+    by_proof = Outcome.INSUFFICIENT if mode == "evidence" else Outcome.PASS
     assert [proven.outcome, unproven.outcome, critical.outcome] == [
-        Outcome.PASS,
+        by_proof,
         Outcome.INSUFFICIENT,
         Outcome.INSUFFICIENT,
     ]
@@ -289,3 +303,18 @@ def test_no_batch_however_odd_breaks_the_judge_or_passes_on_an_undefined_statist
     assert found.reasons
     if found.statistics[statistic].value is None:
         assert found.outcome is not Outcome.PASS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rare", "tasks"), [(0.5, 100), (0.1, 100), (0.1, 400), (0.02, 100), (0.02, 400), (0.02, 1000)]
+)
+@pytest.mark.parametrize("truth", [0.75, 0.80])
+def test_in_mode_evidence_at_most_one_bad_batch_in_twenty_passes(rare, tasks, truth) -> None:
+    """Kappa .05 and .10 below the threshold of .85; 300 batches each, so 24 passes speak against 5 % (p < .02)."""
+    same = truth * np.diag([1 - rare, rare]) + (1 - truth) * np.outer([1 - rare, rare], [1 - rare, rare])
+    tables = np.random.default_rng(int(1000 * rare + tasks)).multinomial(tasks, same.ravel(), size=300)
+
+    passed = sum(verdict(table.reshape(2, 2).tolist()).outcome is Outcome.PASS for table in tables)
+
+    assert passed < 24
