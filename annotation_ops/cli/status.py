@@ -65,9 +65,10 @@ def _report(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> dic
 
 def _print(report: dict[str, Any]) -> None:
     click.echo(f"{report['project']}: {report['labels']} labels published")
+    width = max([28, *(len(row["attempt"]) for row in report["batches"])])
     for row in report["batches"]:
         reason = f"  {row['reason']}" if row["reason"] else ""
-        click.echo(f"  {row['attempt']:<28} {row['state']:<14} {row['verdict'] or '-':<13}{reason}")
+        click.echo(f"  {row['attempt']:<{width}} {row['state']:<14} {row['verdict'] or '-':<13}{reason}")
     for row in report["flagged"]:
         click.echo(f"  {row['annotator']} is flagged: {row['reason']}; needs {row['needs']}")
     for row in report["incidents"]:

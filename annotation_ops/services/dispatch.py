@@ -24,6 +24,7 @@ from annotation_ops.domain.records import (
     BatchPurpose,
     BatchState,
     Task,
+    calibrated_annotator,
     content_key,
     parse_attempt_key,
 )
@@ -158,18 +159,17 @@ def _plan(
     overlaps = first_overlaps(project, batch, tasks)
     routable = routable_tasks(project, tasks, lake=lake)
     workforce, certified = project.workforce, None
-    load = Counter(ledger.open_assignments(project.name))
+    load = work_load(project, ledger=ledger)
     match batch.purpose:
         case BatchPurpose.AUDIT:
             workforce = auditors(project)
             judged = {task.task_key: frozenset(Audited.of_task(task).annotators) for task in tasks}
             routable = [replace(task, asked=judged[task.task_key]) for task in routable]
         case BatchPurpose.CALIBRATION:
-            # A calibration comes on top of the day's work: a round may be larger than what the person may hold.
+            # On top of the day's work: a round may be larger than what the person may hold.
             person = calibrated_person(project, batch_id)
-            workforce = replace(
-                workforce, annotators=(replace(person, capacity=load[person.annotator_id] + len(tasks)),)
-            )
+            load[person.annotator_id] = 0
+            workforce = replace(workforce, annotators=(replace(person, capacity=len(tasks)),))
         case _:
             certified = certified_people(project, ledger=ledger, now=now)
     history = earlier_judges(project, batch_id, before=number, ledger=ledger)
@@ -189,6 +189,16 @@ def _plan(
         assignments += plan.assignments
         unroutable += plan.unroutable
     return RoutingPlan(tuple(assignments), tuple(unroutable))
+
+
+def work_load(project: AnnotationProject, *, ledger: Ledger) -> Counter[str]:
+    """annotator_id -> open assignments now. Calibrations do not count: a round would leave its person no capacity for work."""
+    load = Counter(ledger.open_assignments(project.name))
+    for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION}):
+        if calibrated_annotator(attempt.batch_id) is not None:
+            rounds = ledger.assignments(project.name, attempt.batch_id, attempt.number)
+            load.subtract(one.annotator_id for one in rounds if one.state is AssignmentState.OPEN)
+    return load
 
 
 def first_overlaps(project: AnnotationProject, batch: Batch, tasks: Sequence[Task]) -> dict[str, int]:

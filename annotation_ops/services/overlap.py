@@ -36,7 +36,7 @@ from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import certified_people
-from annotation_ops.services.dispatch import earlier_judges, platform_spec, routable_tasks
+from annotation_ops.services.dispatch import earlier_judges, platform_spec, routable_tasks, work_load
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
 
 UNANSWERED = frozenset({AssignmentState.PLANNED, AssignmentState.OPEN})
@@ -227,7 +227,7 @@ def _routed(
         for task in routable_tasks(project, tasks, lake=lake)
     }
     history = earlier_judges(project, attempt.batch_id, before=attempt.number, ledger=ledger)
-    load = Counter(ledger.open_assignments(project.name))
+    load = work_load(project, ledger=ledger)
     due_at = sla.due_at(now, contract=project.contract)
     certified = certified_people(project, ledger=ledger, now=now)
     found: list[Assignment] = []

@@ -91,6 +91,21 @@ def test_a_round_goes_to_its_person_alone_and_on_top_of_the_days_work(published:
     assert gold == {entity: {"label": label} for entity, label in published.current_labels().items() if entity in gold}
 
 
+def test_a_round_in_somebodys_hands_takes_nothing_of_their_capacity_for_work(tmp_path: Path) -> None:
+    rounds = declared(RULES.replace("size: 6", "size: 25"))
+    people = tuple(("workforce.yaml", f"ann-{n:02}, cohort", f"ann-{n:02}, capacity: 30, cohort") for n in range(1, 13))
+    full = digits((("workforce.yaml", ", capacity: 60", ""), *rounds, *people))
+    workshop = Workshop.build(tmp_path, project=full, samples=160)
+    workshop.complete()
+    for one in plan_rounds(workshop).planned:
+        workshop.dispatch(one.key)
+
+    report = workshop.send(SECOND_BATCH)
+
+    assert report.unroutable == {}
+    assert sum(report.load.values()) == 3 * 40
+
+
 def test_right_answers_certify_and_are_never_published(published: Workshop) -> None:
     before = published.features()
     calibrate_everybody(published)
