@@ -41,8 +41,7 @@ class Told:
     performance: Rows
     incidents: list[tuple[Any, ...]]
     audit: tuple[int, str]
-    """Entries but those of sweeps, whose number depends on how fast the machine is, and the fault of the chain."""
-    """Entries, and the first fault of the chain."""
+    """Entries but those of sweeps, whose number depends on how fast the machine is, and the first fault of the chain."""
 
     def labels(self) -> list[tuple[object, ...]]:
         """Everything about the published labels that no clock and no folder name decides."""
