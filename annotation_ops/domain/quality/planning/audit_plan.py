@@ -23,6 +23,9 @@ FLOOR_CAP = 1_000
 
 EXAMPLES = (0, 1, 2)
 
+ROUNDING = 1e-12
+"""A probability that equals 1 - confidence (three wrong among six, three looked at: exactly 1/20) is not above it by its last digit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -115,7 +118,7 @@ def guarantee_size(lot: int | None, *, tolerable: float, confidence: float, allo
         return None
 
     def kept(n: int) -> bool:
-        return _risk(n, allowed, lot=lot, tolerable=tolerable) <= 1.0 - confidence
+        return _rare(_risk(n, allowed, lot=lot, tolerable=tolerable), confidence)
 
     most = lot if lot is not None else 1
     while lot is None and not kept(most):
@@ -135,7 +138,7 @@ def most_errors(errors: int, size: int, *, lot: int, confidence: float) -> int:
     """The largest number of errors in a lot that makes at most `errors` among `size` no rarer than 1 - confidence."""
 
     def rejected(bad: int) -> bool:
-        return bool(hypergeom.cdf(errors, lot, bad, size) <= 1.0 - confidence)
+        return _rare(hypergeom.cdf(errors, lot, bad, size), confidence)
 
     high = lot - (size - errors)
     return high if not rejected(high) else _first(rejected, low=errors, high=high) - 1
@@ -157,6 +160,10 @@ def check_rates(lot: int | None, *, tolerable: float, confidence: float) -> None
         raise InvalidInput(f"confidence: found {confidence:g}, expected from 0.5 to below 1. Use 0.95.")
 
 
+def _rare(probability: float, confidence: float) -> bool:
+    return bool(probability <= 1.0 - confidence + ROUNDING)
+
+
 def _intolerable(lot: int, tolerable: float) -> int:
     return int(round(lot * tolerable, 9)) + 1
 
@@ -169,7 +176,7 @@ def _risk(n: int, allowed: int, *, lot: int | None, tolerable: float) -> float:
 
 def _most_allowed(size: int, *, lot: int | None, tolerable: float, confidence: float) -> int:
     allowed = 0
-    while allowed + 1 < size and _risk(size, allowed + 1, lot=lot, tolerable=tolerable) <= 1.0 - confidence:
+    while allowed + 1 < size and _rare(_risk(size, allowed + 1, lot=lot, tolerable=tolerable), confidence):
         allowed += 1
     return allowed
 

@@ -6,6 +6,7 @@ from scipy.stats import hypergeom
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.quality.planning.audit_plan import (
     FLOOR_CAP,
+    ROUNDING,
     audit_size,
     guarantee_size,
     plan_audit,
@@ -31,8 +32,15 @@ def test_a_guarantee_is_kept_and_one_task_less_would_break_it(lot: int, tolerabl
     if size is None:
         assert bad <= allowed
         return
-    assert hypergeom.cdf(allowed, lot, bad, size) <= 0.05
-    assert size == allowed + 1 or hypergeom.cdf(allowed, lot, bad, size - 1) > 0.05
+    assert hypergeom.cdf(allowed, lot, bad, size) <= 0.05 + ROUNDING
+    assert size == allowed + 1 or hypergeom.cdf(allowed, lot, bad, size - 1) > 0.05 + ROUNDING
+
+
+@pytest.mark.parametrize(("lot", "tolerable", "confidence", "size"), [(6, 0.375, 0.95, 3), (10, 0.05, 0.9, 9)])
+def test_a_risk_of_exactly_the_one_allowed_keeps_the_guarantee(
+    lot: int, tolerable: float, confidence: float, size: int
+) -> None:
+    assert guarantee_size(lot, tolerable=tolerable, confidence=confidence, allowed=0) == size
 
 
 @pytest.mark.parametrize(("errors", "size", "bound"), [(0, 50, 0.0582), (5, 80, 0.1269), (50, 50, 1.0)])
@@ -46,8 +54,8 @@ def test_the_bound_is_the_largest_rate_the_test_does_not_reject(lot: int, share:
     bad = round(upper_bound(errors, size, lot=lot, confidence=0.95) * lot)
 
     assert errors <= bad <= lot - (size - errors)
-    assert hypergeom.cdf(errors, lot, bad, size) > 0.05
-    assert bad == lot - (size - errors) or hypergeom.cdf(errors, lot, bad + 1, size) <= 0.05
+    assert hypergeom.cdf(errors, lot, bad, size) > 0.05 + ROUNDING
+    assert bad == lot - (size - errors) or hypergeom.cdf(errors, lot, bad + 1, size) <= 0.05 + ROUNDING
 
 
 def test_looking_at_everything_leaves_no_doubt() -> None:
