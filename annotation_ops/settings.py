@@ -32,6 +32,8 @@ class Settings:
     """ANNOTATION_OPS_SEED, default 0."""
     collect_every: timedelta
     """ANNOTATION_OPS_COLLECT_SECONDS, default 30: how often work in people's hands is collected."""
+    sweep_every: timedelta
+    """ANNOTATION_OPS_SWEEP_SECONDS, default 86400: how often everything on the platform is read again and open tasks are healed."""
     retry_after: timedelta
     """ANNOTATION_OPS_RETRY_SECONDS, default 60: how long failed work waits for its second try; each later wait is four times as long."""
 
@@ -50,6 +52,7 @@ class Settings:
             s3_endpoint=environment.get("ANNOTATION_OPS_S3_ENDPOINT") or None,
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),
             collect_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_COLLECT_SECONDS", default=30)),
+            sweep_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_SWEEP_SECONDS", default=86_400)),
             retry_after=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_RETRY_SECONDS", default=60)),
         )
 

@@ -69,7 +69,10 @@ def _collect_job(project: AnnotationProject) -> dg.JobDefinition:
             lake=annotation_ops.lake,
             platform=annotation_ops.platform(project),
             now=annotation_ops.clock.now(),
+            sweep_every=annotation_ops.settings.sweep_every,
         )
+        if report.healed is not None:
+            context.log.info(f"full sweep: {report.healed.recreated} lost tasks, {report.healed.withdrawn} duplicates")
         context.log.info(
             f"{report.collected} new annotations, {report.repeated} seen before, quarantined: {report.quarantined or 'none'}; "
             f"complete: {', '.join(report.completed) or 'none'}; overdue: {', '.join(report.overdue) or 'none'}"

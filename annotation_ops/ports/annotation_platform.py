@@ -56,6 +56,15 @@ class PlatformProjectSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformProject:
+    """An annotation project as the platform has it."""
+
+    project_id: str
+    mended: tuple[str, ...] = ()
+    """What somebody had changed there by hand and was put back: for the audit trail."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     task_key: str
     data: Mapping[str, str]
@@ -90,6 +99,19 @@ class PlatformAnnotation:
     lead_time_seconds: float | None
     state: Literal["submitted", "skipped", "deleted"]
     raw: JsonObject = field(default_factory=dict)
+    fault_code: str = ""
+    """Filled when the platform's own record cannot be taken for what it says: `spoofed_author`, `unreadable_answer`."""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentAnswer:
+    """A changed task to which the person has no answer on the platform now."""
+
+    task_key: str
+    annotator_id: str
+    place: str
+    """What the ids of this person's annotations of this very platform task begin with: of a duplicate they begin otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,8 @@ class AnnotationPage:
     next_cursor: str
     """Opaque; pass it to the next fetch. Fetching again from an old cursor gives everything that changed since."""
     more: bool
+    absent: tuple[AbsentAnswer, ...] = ()
+    """From platforms that do not show deletions as items: an answer that the ledger holds from such a place was deleted."""
 
 
 class AnnotationPlatform(ABC):
@@ -112,7 +136,7 @@ class AnnotationPlatform(ABC):
         """Reachability, version, clock. Never raises for an unreachable server: it says so."""
 
     @abstractmethod
-    def ensure_project(self, spec: PlatformProjectSpec) -> str:
+    def ensure_project(self, spec: PlatformProjectSpec) -> PlatformProject:
         """Creates or verifies the platform project; the same spec always gives the same id."""
 
     @abstractmethod
@@ -127,12 +151,12 @@ class AnnotationPlatform(ABC):
         """Task key -> live platform task ids, oldest first (several when a create was repeated). Missing keys are absent."""
 
     @abstractmethod
-    def assign(self, project_id: str, platform_task_id: str, annotator_ids: Collection[str]) -> None:
-        """Makes sure these people are asked too; those already asked stay so. Repeating changes nothing."""
+    def assign(self, project_id: str, assignees: Mapping[str, Collection[str]]) -> None:
+        """Platform task id -> people who are asked too; those already asked stay so. Repeating changes nothing."""
 
     @abstractmethod
     def fetch_annotations(self, project_id: str, *, cursor: str | None, limit: int) -> AnnotationPage:
-        """What changed since the cursor in (updated_at, id) order; None reads from the start (the full sweep).
+        """What changed since the cursor, of each person the oldest change first; None reads from the start (the full sweep).
 
         At-least-once: an item may come again; an item is never skipped.
         """

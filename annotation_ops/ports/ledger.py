@@ -103,7 +103,8 @@ class LedgerTransaction(ABC):
         """Inserts or replaces an incident row by its id."""
 
     @abstractmethod
-    def set_cursor(self, name: str, value: str) -> None: ...
+    def set_cursor(self, name: str, value: str) -> None:
+        """A reading position: the one change that needs no audit entry, for reading again changes nothing."""
 
 
 class Ledger(ABC):

@@ -7,10 +7,12 @@ quarantine with the reason. Rows, cursor and audit entry of one page are one tra
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.domain.quality.agreement.measure import judgements_from_values
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,
@@ -23,11 +25,15 @@ from annotation_ops.domain.records import (
     attempt_key,
     content_key,
 )
-from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformAnnotation
+from annotation_ops.ports.annotation_platform import AbsentAnswer, AnnotationPlatform, PlatformAnnotation
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger, LedgerTransaction
-from annotation_ops.services.dispatch import platform_spec
+from annotation_ops.services.heal import HealReport, heal
 from annotation_ops.services.overlap import UNANSWERED, extend_adaptively, send_planned
+from annotation_ops.services.placement import ensure_project
+
+SWEEP_EVERY = timedelta(days=1)
+"""How often everything is read again and every open task is looked up: for what no list of changes shows."""
 
 ONE_LABEL = ("classification", "ordinal")
 """Task types whose answer is one label of the taxonomy."""
@@ -47,10 +53,16 @@ class CollectReport:
     overdue: tuple[str, ...]
     extended: dict[str, int]
     """Attempt -> further judgements that its adaptive overlap asked for."""
+    healed: HealReport | None
+    """Of the full sweep; None when only changes were read."""
 
 
 def cursor_name(project: str) -> str:
     return f"collect:{project}"
+
+
+def swept_at_name(project: str) -> str:
+    return f"swept_at:{project}"
 
 
 def collected_at_name(project: str) -> str:
@@ -64,18 +76,30 @@ def collected_at(project: str, *, ledger: Ledger) -> datetime | None:
 
 
 def collect(
-    project: AnnotationProject, *, ledger: Ledger, lake: Lake, platform: AnnotationPlatform, now: datetime
+    project: AnnotationProject,
+    *,
+    ledger: Ledger,
+    lake: Lake,
+    platform: AnnotationPlatform,
+    now: datetime,
+    sweep_every: timedelta = SWEEP_EVERY,
 ) -> CollectReport:
-    """Reads every page since the cursor and settles which attempts are complete, overdue or want further judgements."""
+    """Reads every page since the cursor and settles which attempts are complete, overdue or want further judgements.
+
+    When `sweep_every` has passed since the last full sweep, everything is read from the start and the platform is healed.
+    """
     send_planned(project, ledger=ledger, platform=platform, now=now)
-    project_id = platform.ensure_project(platform_spec(project))
-    cursor = ledger.cursor(cursor_name(project.name))
+    project_id = ensure_project(project, ledger=ledger, platform=platform, now=now)
+    swept_at = ledger.cursor(swept_at_name(project.name))
+    sweep = swept_at is None or now - datetime.fromisoformat(swept_at) >= sweep_every
+    cursor = None if sweep else ledger.cursor(cursor_name(project.name))
     collected = repeated = 0
     quarantined: Counter[str] = Counter()
     reopened: set[str] = set()
     while True:
         page = platform.fetch_annotations(project_id, cursor=cursor, limit=platform.limits.max_page_size)
         accepted, refused, skipped = _validate(project, page.items, ledger=ledger, now=now)
+        accepted += _deletions(project, page.absent, ledger=ledger, now=now)
         withdrawn = _state_of_deleted(project, accepted, ledger=ledger)
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             new = tx.add_annotations(accepted)
@@ -90,16 +114,22 @@ def collect(
                 reopened |= _reopen(project, accepted, ledger=ledger, tx=tx, now=now)
             tx.set_cursor(cursor_name(project.name), page.next_cursor)
             tx.set_cursor(collected_at_name(project.name), now.isoformat())
-            tx.audit(
-                "annotations.collected",
-                project.name,
-                {"project": project.name, "new": new, "seen": len(page.items), "quarantined": len(refused)},
-            )
+            if accepted or refused or skipped:
+                tx.audit(
+                    "annotations.collected",
+                    project.name,
+                    {"project": project.name, "new": new, "seen": len(page.items), "quarantined": len(refused)},
+                )
         collected += new
         repeated += len(accepted) - new
         cursor = page.next_cursor
         if not page.more:
             break
+    healed = None
+    if sweep:
+        healed = heal(project, project_id, ledger=ledger, platform=platform, now=now)
+        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
+            tx.set_cursor(swept_at_name(project.name), now.isoformat())
     completed, overdue, extended = _settle(project, ledger=ledger, lake=lake, platform=platform, now=now)
     return CollectReport(
         collected,
@@ -109,6 +139,7 @@ def collect(
         tuple(sorted(reopened)),
         tuple(overdue),
         extended,
+        healed,
     )
 
 
@@ -138,6 +169,34 @@ def _validate(
             histories[item.task_key].append(annotation)
         accepted[annotation.annotation_key] = stored or annotation
     return list(accepted.values()), refused, skipped
+
+
+def _deletions(
+    project: AnnotationProject, absent: Sequence[AbsentAnswer], *, ledger: Ledger, now: datetime
+) -> list[Annotation]:
+    """The last revision of every answer that stood where the platform shows none now."""
+    tasks = ledger.tasks_by_key({one.task_key for one in absent})
+    asked = _asked(project, list(tasks.values()), ledger=ledger)
+    gone = []
+    for one in absent:
+        if (one.task_key, one.annotator_id) not in asked:
+            continue
+        known = [a for a in ledger.annotation_history(one.task_key) if a.annotator_id == one.annotator_id]
+        if not known or known[-1].deleted or not known[-1].platform_annotation_id.startswith(one.place):
+            continue
+        gone.append(
+            replace(
+                known[-1],
+                annotation_key=content_key(one.task_key, one.annotator_id, "absent", known[-1].annotation_key),
+                value={},
+                submitted_at=now,
+                collected_at=now,
+                lead_time_seconds=None,
+                revision=known[-1].revision + 1,
+                deleted=True,
+            )
+        )
+    return gone
 
 
 def _state_of_deleted(
@@ -171,14 +230,28 @@ def _fault(
         return "unknown_task", f"task key {item.task_key!r} is not in the ledger; expected a key this project sent out"
     if (item.task_key, item.annotator_id) not in asked:
         return "not_assigned", f"annotator {item.annotator_id!r} was not asked about task {item.task_key}"
+    if item.fault_code:
+        return item.fault_code, item.fault
     if item.state == "deleted":
         return None
+    if project.contract.task_type not in ONE_LABEL:
+        return _shape_fault(project, item)
     label = item.value.get("label")
-    if project.contract.task_type in ONE_LABEL and label not in project.taxonomy.names:
+    if label not in project.taxonomy.names:
         return (
             "unknown_label",
             f"found label {label!r}, expected one of {', '.join(project.taxonomy.names)} (taxonomy {project.taxonomy.version})",
         )
+    return None
+
+
+def _shape_fault(project: AnnotationProject, item: PlatformAnnotation) -> tuple[str, str] | None:
+    """Whatever the statistics of the task type would refuse."""
+    row = (item.task_key, item.annotator_id, item.value)
+    try:
+        judgements_from_values(project.contract.task_type, [row], categories=project.taxonomy.names)
+    except InvalidInput as error:
+        return "bad_answer", str(error)
     return None
 
 

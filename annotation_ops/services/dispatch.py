@@ -31,10 +31,11 @@ from annotation_ops.domain.records import (
 from annotation_ops.domain.tables import RAW_SAMPLES
 from annotation_ops.domain.workforce import sla
 from annotation_ops.domain.workforce.routing import RoutableTask, RoutedAssignment, RoutingPlan, UnroutableTask, route
-from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
+from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import calibrated_person, certified_people
+from annotation_ops.services.placement import NOTHING_PLACED, Placement, ensure_project, place_tasks
 from annotation_ops.services.spot_audit import Audited, auditors
 
 LEASE_SECONDS = 900.0
@@ -44,28 +45,13 @@ LEASE_SECONDS = 900.0
 @dataclass(frozen=True, slots=True)
 class DispatchReport:
     key: str
-    created: int
-    adopted: int
-    healed: int
-    """Duplicate platform tasks withdrawn."""
+    placed: Placement
     unroutable: Mapping[str, int]
     """Reason code -> tasks nobody may be asked about."""
     load: Mapping[str, int]
     """annotator -> tasks of this attempt."""
     due_at: datetime | None
     state: BatchState
-
-
-def platform_spec(project: AnnotationProject) -> PlatformProjectSpec:
-    """The platform's side of an annotation project."""
-    return PlatformProjectSpec(
-        name=project.name,
-        task_type=project.contract.task_type,
-        labels=project.taxonomy.names,
-        instructions=project.guideline.text,
-        media=project.contract.media,
-        version=project.pinned("taxonomy"),
-    )
 
 
 def dispatch_attempt(
@@ -106,12 +92,9 @@ def dispatch_attempt(
                 )
                 tx.audit("batch.escalated", key, {"project": project.name, "why": "unroutable"})
             return _report(project, key, ledger=ledger)
-        project_id = platform.ensure_project(platform_spec(project))
+        project_id = ensure_project(project, ledger=ledger, platform=platform, now=now)
         due_at = sla.due_at(now, contract=project.contract)
-        created, adopted = _create(
-            project, tasks, key, project_id, ledger=ledger, platform=platform, due_at=due_at, now=now
-        )
-        healed = _heal(project, tasks, key, project_id, ledger=ledger, platform=platform, now=now)
+        placed = place_tasks(project, tasks, key, project_id, ledger=ledger, platform=platform, due_at=due_at, now=now)
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             tx.move_attempt(
                 batch_id,
@@ -125,7 +108,7 @@ def dispatch_attempt(
             tx.audit(
                 "batch.dispatched", key, {"project": project.name, "tasks": len(tasks), "due_at": due_at.isoformat()}
             )
-        return _report(project, key, ledger=ledger, created=created, adopted=adopted, healed=healed)
+        return _report(project, key, ledger=ledger, placed=placed)
     finally:
         ledger.release_lease(lease, owner)
 
@@ -258,85 +241,8 @@ def earlier_judges(
     return {sample: frozenset(people) for sample, people in seen.items()}
 
 
-def _create(
-    project: AnnotationProject,
-    tasks: Sequence[Task],
-    key: str,
-    project_id: str,
-    *,
-    ledger: Ledger,
-    platform: AnnotationPlatform,
-    due_at: datetime,
-    now: datetime,
-) -> tuple[int, int]:
-    """Adopts what the platform has and creates what it lacks; returns (created, adopted)."""
-    found = platform.find_tasks(project_id, [task.task_key for task in tasks])
-    orphans = [task for task in tasks if task.task_key in found and task.platform_task_id is None]
-    if orphans:
-        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
-            for task in orphans:
-                tx.record_platform_task(task.task_key, found[task.task_key][0])
-            tx.audit("tasks.adopted", key, {"project": project.name, "tasks": len(orphans)})
-    batch_id, number = parse_attempt_key(key)
-    people: defaultdict[str, list[str]] = defaultdict(list)
-    for assignment in ledger.assignments(project.name, batch_id, number):
-        people[assignment.task_key].append(assignment.annotator_id)
-    missing = [task for task in tasks if task.task_key not in found]
-    for start in range(0, len(missing), platform.limits.max_tasks_per_call):
-        chunk = missing[start : start + platform.limits.max_tasks_per_call]
-        specs = [
-            TaskSpec(
-                task_key=task.task_key,
-                data={project.contract.media: task.uri},
-                assignees=tuple(people[task.task_key]),
-                due_at=due_at,
-            )
-            for task in chunk
-        ]
-        receipts = platform.create_tasks(project_id, specs)
-        failed = [receipt for receipt in receipts if receipt.platform_task_id is None]
-        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
-            for receipt in receipts:
-                if receipt.platform_task_id is not None:
-                    tx.record_platform_task(receipt.task_key, receipt.platform_task_id)
-            tx.audit("tasks.created", key, {"project": project.name, "tasks": len(receipts) - len(failed)})
-        if failed:
-            raise TransientError(
-                f"{key}: {platform.name} refused {len(failed)} of {len(chunk)} tasks, first: {failed[0].error}; "
-                f"the others are recorded and the next run creates the rest"
-            )
-    return len(missing), len(orphans)
-
-
-def _heal(
-    project: AnnotationProject,
-    tasks: Sequence[Task],
-    key: str,
-    project_id: str,
-    *,
-    ledger: Ledger,
-    platform: AnnotationPlatform,
-    now: datetime,
-) -> int:
-    """One live platform task a key: the oldest stays, the others are withdrawn."""
-    found = platform.find_tasks(project_id, [task.task_key for task in tasks])
-    extra = [copy for copies in found.values() for copy in copies[1:]]
-    lost = [task.task_key for task in tasks if task.task_key not in found]
-    if lost:
-        raise TransientError(
-            f"{key}: {platform.name} lost {len(lost)} tasks after creating them; the next run creates them again"
-        )
-    if extra:
-        platform.withdraw_tasks(project_id, extra)
-        with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
-            for task in tasks:
-                tx.record_platform_task(task.task_key, found[task.task_key][0])
-            tx.audit("tasks.healed", key, {"project": project.name, "duplicates": len(extra)})
-    return len(extra)
-
-
 def _report(
-    project: AnnotationProject, key: str, *, ledger: Ledger, created: int = 0, adopted: int = 0, healed: int = 0
+    project: AnnotationProject, key: str, *, ledger: Ledger, placed: Placement = NOTHING_PLACED
 ) -> DispatchReport:
     batch_id, number = parse_attempt_key(key)
     attempt = ledger.attempt(project.name, batch_id, number)
@@ -347,6 +253,4 @@ def _report(
     for task in ledger.tasks(project.name, batch_id, number):
         if task.unroutable_reason is not None:
             reasons[task.unroutable_reason.partition(":")[0]] += 1
-    return DispatchReport(
-        key, created, adopted, healed, dict(reasons), dict(sorted(load.items())), attempt.due_at, attempt.state
-    )
+    return DispatchReport(key, placed, dict(reasons), dict(sorted(load.items())), attempt.due_at, attempt.state)

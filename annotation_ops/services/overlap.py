@@ -36,8 +36,9 @@ from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import certified_people
-from annotation_ops.services.dispatch import earlier_judges, platform_spec, routable_tasks, work_load
+from annotation_ops.services.dispatch import earlier_judges, routable_tasks, work_load
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
+from annotation_ops.services.placement import ensure_project
 
 UNANSWERED = frozenset({AssignmentState.PLANNED, AssignmentState.OPEN})
 
@@ -265,10 +266,9 @@ def _send_planned(
             planned[assignment.task_key].append(assignment.annotator_id)
     if not planned:
         return
-    project_id = platform.ensure_project(platform_spec(project))
+    project_id = ensure_project(project, ledger=ledger, platform=platform, now=now)
     tasks = ledger.tasks_by_key(planned)
-    for key, people in sorted(planned.items()):
-        platform.assign(project_id, tasks[key].platform_task_id or "", people)
+    platform.assign(project_id, {tasks[key].platform_task_id or "": people for key, people in sorted(planned.items())})
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         for key, people in sorted(planned.items()):
             for person in people:

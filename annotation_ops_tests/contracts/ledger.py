@@ -95,8 +95,17 @@ class UnitOfWorkContract:
             ledger.transaction(actor="a", at=NOW) as unit,
         ):
             unit.set_cursor("c", "1")
+            unit.add_batch(BATCH)
 
         assert ledger.cursor("c") is None
+        assert ledger.batches("digits") == ()
+
+    def test_a_reading_position_moves_without_an_audit_entry(self, ledger: Ledger) -> None:
+        with ledger.transaction(actor="a", at=NOW) as unit:
+            unit.set_cursor("c", "1")
+
+        assert ledger.cursor("c") == "1"
+        assert ledger.audit_entries() == ()
 
     def test_a_refused_row_leaves_the_transaction_usable(self, ledger: Ledger) -> None:
         plan(ledger)

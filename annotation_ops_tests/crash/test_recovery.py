@@ -51,7 +51,7 @@ def test_a_killed_dispatch_keeps_other_runs_out_until_its_lease_ends(tmp_path: P
 
     workshop.clock.advance(seconds=LEASE_SECONDS)
     report = workshop.dispatch(owner="run-2")
-    assert (report.created, report.adopted, report.healed) == (0, 6, 0)
+    assert (report.placed.created, report.placed.adopted, report.placed.withdrawn) == (0, 6, 0)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -77,7 +77,7 @@ def test_the_rough_platform_is_rough(tmp_path: Path) -> None:
         workshop.dispatch()
 
     assert workshop.attempt().state is BatchState.PLANNED
-    assert workshop.dispatch().adopted == 6
+    assert workshop.dispatch().placed.adopted == 6
 
 
 def duplicated(folder: Path) -> Workshop:

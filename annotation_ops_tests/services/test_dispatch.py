@@ -25,7 +25,12 @@ def people_of(workshop: Workshop, key: str) -> dict[str, set[str]]:
 def test_every_task_is_on_the_platform_once_and_three_teams_are_asked(workshop: Workshop) -> None:
     report = workshop.send()
 
-    assert (report.created, report.adopted, report.healed, report.state) == (6, 0, 0, BatchState.IN_ANNOTATION)
+    assert (report.placed.created, report.placed.adopted, report.placed.withdrawn, report.state) == (
+        6,
+        0,
+        0,
+        BatchState.IN_ANNOTATION,
+    )
     assert sum(report.load.values()) == 18
     team = {person.annotator_id: person.cohort for person in workshop.project.workforce.annotators}
     for people in people_of(workshop, FIRST).values():
@@ -39,7 +44,7 @@ def test_dispatching_again_asks_nobody_twice(workshop: Workshop) -> None:
 
     again = workshop.dispatch(owner="run-2")
 
-    assert (again.created, again.adopted, again.healed) == (0, 0, 0)
+    assert (again.placed.created, again.placed.adopted, again.placed.withdrawn) == (0, 0, 0)
     assert workshop.ledger.audit_entries() == entries
     workshop.work()
     assert workshop.collect().collected == 18
@@ -53,7 +58,7 @@ def test_a_lost_reply_is_found_on_the_platform_and_not_sent_again(workshop: Work
 
     report = workshop.dispatch()
 
-    assert (report.created, report.adopted, report.healed) == (0, 6, 0)
+    assert (report.placed.created, report.placed.adopted, report.placed.withdrawn) == (0, 6, 0)
 
 
 def test_half_a_create_is_completed_by_the_next_run(workshop: Workshop) -> None:
@@ -65,7 +70,7 @@ def test_half_a_create_is_completed_by_the_next_run(workshop: Workshop) -> None:
 
     report = workshop.dispatch()
 
-    assert (report.created, report.adopted) == (3, 3)
+    assert (report.placed.created, report.placed.adopted) == (3, 3)
 
 
 def test_a_task_created_twice_is_healed_and_its_second_copy_asks_nobody(workshop: Workshop) -> None:
@@ -77,9 +82,12 @@ def test_a_task_created_twice_is_healed_and_its_second_copy_asks_nobody(workshop
 
     report = workshop.dispatch()
 
-    assert (report.created, report.adopted, report.healed) == (5, 1, 1)
+    assert (report.placed.created, report.placed.adopted, report.placed.withdrawn) == (5, 1, 1)
     workshop.work()
-    assert len(workshop.answers(0)) == 3
+    answers = workshop.answers(0)
+    routed = {one.annotator_id for one in workshop.assignments() if one.task_key == first.task_key}
+    assert len({answer.platform_task_id for answer in answers}) == 1
+    assert {answer.annotator_id for answer in answers} == {*people, *routed}
 
 
 def test_another_run_is_kept_out_while_one_holds_the_lease(workshop: Workshop) -> None:
@@ -120,7 +128,7 @@ def test_a_task_nobody_may_be_asked_about_carries_its_reason_and_the_others_go_o
 
     report = workshop.send()
 
-    assert (report.unroutable, report.created) == ({"no_skill": 2}, 4)
+    assert (report.unroutable, report.placed.created) == ({"no_skill": 2}, 4)
     refused = [task for task in workshop.tasks() if task.unroutable_reason]
     assert {task.slices["scanner"] for task in refused} == {"b"}
     assert all("skill 'faded-scans'" in (task.unroutable_reason or "") for task in refused)

@@ -29,8 +29,9 @@ from annotation_ops.domain.tables import LABEL_FEATURES, RANKED_SAMPLES, RAW_SAM
 from annotation_ops.ports.annotation_platform import PlatformAnnotation
 from annotation_ops.ports.training_trigger import TrainingReceipt, TrainingRequest, TrainingTrigger
 from annotation_ops.services.collect import CollectReport, collect
-from annotation_ops.services.dispatch import DispatchReport, dispatch_attempt, platform_spec
+from annotation_ops.services.dispatch import DispatchReport, dispatch_attempt
 from annotation_ops.services.judge import JudgeReport, flush_annotations, judge_attempt
+from annotation_ops.services.placement import platform_spec
 from annotation_ops.services.plan import PlanReport, plan_attempt
 from annotation_ops.services.publish import PublishReport, publish_attempt
 from annotation_ops.services.train import request_training
@@ -231,7 +232,7 @@ class Workshop:
         return self.ledger.annotations(self.project.name, *parse_attempt_key(key))
 
     def platform_project(self) -> str:
-        return self.platform.ensure_project(platform_spec(self.project))
+        return self.platform.ensure_project(platform_spec(self.project)).project_id
 
     def answers(self, number: int, key: str = FIRST) -> list[PlatformAnnotation]:
         """What the platform shows for one sample of an attempt, by annotator."""

@@ -20,6 +20,7 @@ from annotation_ops.ports.annotation_platform import (
     Capability,
     PlatformHealth,
     PlatformLimits,
+    PlatformProject,
     PlatformProjectSpec,
     TaskReceipt,
     TaskSpec,
@@ -54,7 +55,7 @@ class SimulatedPlatform(AnnotationPlatform):
             True, "simulated 1", self._clock.now(), f"{len(self._people)} simulated people; no human works here"
         )
 
-    def ensure_project(self, spec: PlatformProjectSpec) -> str:
+    def ensure_project(self, spec: PlatformProjectSpec) -> PlatformProject:
         """Classification and ordinal tasks only, else Unsupported."""
         if spec.task_type not in ("classification", "ordinal"):
             raise Unsupported(
@@ -65,13 +66,13 @@ class SimulatedPlatform(AnnotationPlatform):
         with self._call() as (connection, _):
             row = connection.execute("SELECT * FROM projects WHERE name = ?", (spec.name,)).fetchone()
             if row is None:
-                return str(_insert_project(connection, spec))
+                return PlatformProject(str(_insert_project(connection, spec)))
             _require_same(spec, row)
             connection.execute(
                 "UPDATE projects SET version = ?, instructions = ? WHERE id = ?",
                 (spec.version, spec.instructions, row["id"]),
             )
-            return str(row["id"])
+            return PlatformProject(str(row["id"]))
 
     def create_tasks(self, project_id: str, tasks: Sequence[TaskSpec]) -> tuple[TaskReceipt, ...]:
         """A task for somebody who is not simulated fails by itself; a task without its medium refuses the whole call."""
@@ -104,21 +105,22 @@ class SimulatedPlatform(AnnotationPlatform):
             found.setdefault(row["task_key"], []).append(task_name(row["id"]))
         return {key: tuple(names) for key, names in found.items()}
 
-    def assign(self, project_id: str, platform_task_id: str, annotator_ids: Collection[str]) -> None:
+    def assign(self, project_id: str, assignees: Mapping[str, Collection[str]]) -> None:
         """Raises NotFound for an unknown or withdrawn task and for people who are not simulated."""
         self._count_call()
-        unknown = self._unknown(annotator_ids)
+        unknown = self._unknown({person for people in assignees.values() for person in people})
         if unknown:
             raise NotFound(self._who(unknown))
         with self._call() as (connection, now):
             project = _project(connection, project_id)
-            task_id = _task_id(platform_task_id)
-            known = connection.execute(
-                "SELECT 1 FROM tasks WHERE id = ? AND project_id = ? AND NOT withdrawn", (task_id, project["id"])
-            ).fetchone()
-            if task_id is None or known is None:
-                raise NotFound(f"found no live task {platform_task_id!r} in project {project['name']!r}")
-            _enqueue(connection, task_id, sorted(annotator_ids), now)
+            for platform_task_id, people in assignees.items():
+                task_id = _task_id(platform_task_id)
+                known = connection.execute(
+                    "SELECT 1 FROM tasks WHERE id = ? AND project_id = ? AND NOT withdrawn", (task_id, project["id"])
+                ).fetchone()
+                if task_id is None or known is None:
+                    raise NotFound(f"found no live task {platform_task_id!r} in project {project['name']!r}")
+                _enqueue(connection, task_id, sorted(people), now)
 
     def fetch_annotations(self, project_id: str, *, cursor: str | None, limit: int) -> AnnotationPage:
         if not 1 <= limit <= self.limits.max_page_size:

@@ -184,9 +184,9 @@ class SqlTransaction(LedgerTransaction):
         row: Row = {"name": text(name, "cursor"), "value": text(value, f"cursor {name}")}
         recorded = self._recorded(sa.select(CURSORS).where(CURSORS.c.name == name))
         if recorded is None:
-            self._change(sa.insert(CURSORS).values(row))
+            self._connection.execute(sa.insert(CURSORS).values(row))
         elif recorded != row:
-            self._change(sa.update(CURSORS).where(CURSORS.c.name == name).values(row))
+            self._connection.execute(sa.update(CURSORS).where(CURSORS.c.name == name).values(row))
 
     def _set_on_task(self, task_key: str, column: str, value: str) -> None:
         where = TASKS.c.task_key == task_key

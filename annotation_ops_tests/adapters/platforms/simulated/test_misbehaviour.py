@@ -34,7 +34,7 @@ def build(tmp_path: Path) -> Build:
 @pytest.mark.parametrize("seed", range(12))
 def test_find_create_missing_find_recovers_exactly_under_every_fault(build: Build, seed: int) -> None:
     bench = build(Misbehaviour(seed=seed, **HARSH))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     tasks = bench.tasks(10)
     kept = create_exactly_once(bench.platform, project_id, tasks)
     bench.let_people_work()
@@ -48,7 +48,7 @@ def test_find_create_missing_find_recovers_exactly_under_every_fault(build: Buil
 
 def test_after_a_lost_reply_the_tasks_are_there(build: Build) -> None:
     bench = build(Misbehaviour(lost_reply=1.0))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     with pytest.raises(TransientError, match="500"):
         bench.platform.create_tasks(project_id, bench.tasks(3))
 
@@ -57,7 +57,7 @@ def test_after_a_lost_reply_the_tasks_are_there(build: Build) -> None:
 
 def test_a_partial_create_leaves_the_first_half(build: Build) -> None:
     bench = build(Misbehaviour(partial_create=1.0))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     with pytest.raises(TransientError, match="middle"):
         bench.platform.create_tasks(project_id, bench.tasks(4))
 
@@ -69,7 +69,7 @@ def test_a_partial_create_leaves_the_first_half(build: Build) -> None:
 
 def test_a_rate_limit_refuses_before_anything_is_done(build: Build) -> None:
     bench = build(Misbehaviour(seed=1, rate_limit=0.5))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     refused = 0
     for task in bench.tasks(12):
         try:
@@ -89,7 +89,7 @@ def test_a_rate_limit_refuses_before_anything_is_done(build: Build) -> None:
 
 def test_a_repeated_page_comes_with_the_cursor_that_was_given(build: Build) -> None:
     bench = build(Misbehaviour(repeated_pages=1.0))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(project_id, bench.tasks(3))
     bench.let_people_work()
     first = bench.platform.fetch_annotations(project_id, cursor=None, limit=2)
@@ -101,7 +101,7 @@ def test_a_repeated_page_comes_with_the_cursor_that_was_given(build: Build) -> N
 
 def test_pages_with_items_twice_and_in_disorder_still_hold_everything(build: Build) -> None:
     bench = build(Misbehaviour(duplicate_items=0.5, shuffled_pages=1.0))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(project_id, bench.tasks(10))
     bench.let_people_work()
     items = items_from(bench.platform, project_id, limit=7)
@@ -113,7 +113,7 @@ def test_pages_with_items_twice_and_in_disorder_still_hold_everything(build: Bui
 
 def test_strangers_answer_beside_the_people_who_were_asked(build: Build) -> None:
     bench = build(Misbehaviour(strangers=0.5))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(project_id, bench.tasks(10))
     bench.let_people_work()
     items = items_from(bench.platform, project_id)
@@ -125,7 +125,7 @@ def test_strangers_answer_beside_the_people_who_were_asked(build: Build) -> None
 
 def test_some_labels_lie_outside_the_taxonomy(build: Build) -> None:
     bench = build(Misbehaviour(foreign_labels=0.5))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(project_id, bench.tasks(10))
     bench.let_people_work()
     foreign = [item for item in items_from(bench.platform, project_id) if item.value["label"] == FOREIGN_LABEL]
@@ -135,7 +135,7 @@ def test_some_labels_lie_outside_the_taxonomy(build: Build) -> None:
 
 def test_when_the_server_clock_steps_back_the_cursor_misses_what_only_the_sweep_sees(build: Build) -> None:
     bench = build(Misbehaviour(clock_back=0.3, clock_back_seconds=3600))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(project_id, bench.tasks(12))
     cursor, polled = None, []
     for _ in range(200):
@@ -151,7 +151,7 @@ def test_when_the_server_clock_steps_back_the_cursor_misses_what_only_the_sweep_
 def test_misbehaviour_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     def history(folder: Path) -> list[str]:
         bench = SimulatedBench(folder / "p.db", misbehave=Misbehaviour(seed=3, **HARSH))
-        project_id = bench.platform.ensure_project(bench.spec)
+        project_id = bench.platform.ensure_project(bench.spec).project_id
         create_exactly_once(bench.platform, project_id, bench.tasks(5))
         bench.let_people_work()
         return [item.platform_annotation_id for item in items_from(bench.platform, project_id)]

@@ -25,7 +25,7 @@ from annotation_ops_tests.fakes.clock import MONDAY_NOON, ManualClock
 
 def ask(bench: SimulatedBench, count: int, *people: str, prefix: str = "key") -> str:
     """Puts the first `count` samples to these people; returns the project id."""
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(
         project_id, [TaskSpec(f"{prefix}-{number:03d}", {"image": uri(number)}, people) for number in range(count)]
     )
@@ -123,7 +123,7 @@ def test_speed_up_shortens_the_wait_and_not_the_reported_lead_time(tmp_path: Pat
     )
     clock = ManualClock()
     platform = SimulatedPlatform(tmp_path / "p.db", simulation=simulation, clock=clock)
-    project_id = platform.ensure_project(SPEC)
+    project_id = platform.ensure_project(SPEC).project_id
     platform.create_tasks(project_id, [TaskSpec(f"k{n}", {"image": uri(n)}, ("ann",)) for n in range(2)])
     clock.advance(seconds=0.021)
     items = items_from(platform, project_id)
@@ -158,7 +158,7 @@ def test_after_a_task_is_withdrawn_the_next_one_is_begun_at_once_and_not_in_the_
 
 def test_a_sample_without_a_known_truth_is_flagged(tmp_path: Path) -> None:
     bench = SimulatedBench(tmp_path / "p.db")
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     bench.platform.create_tasks(
         project_id,
         [
@@ -175,7 +175,7 @@ def test_a_sample_without_a_known_truth_is_flagged(tmp_path: Path) -> None:
 
 def test_a_task_for_an_undeclared_person_fails_alone(tmp_path: Path) -> None:
     bench = SimulatedBench(tmp_path / "p.db")
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     good, bad = bench.platform.create_tasks(
         project_id,
         [TaskSpec("good", {"image": uri(1)}, ("ann",)), TaskSpec("bad", {"image": uri(2)}, ("ann", "nobody"))],
@@ -188,7 +188,7 @@ def test_a_task_for_an_undeclared_person_fails_alone(tmp_path: Path) -> None:
 
 def test_a_task_without_the_projects_medium_refuses_the_whole_call(tmp_path: Path) -> None:
     bench = SimulatedBench(tmp_path / "p.db")
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     with pytest.raises(InvalidInput, match="'image'"):
         bench.platform.create_tasks(
             project_id, [TaskSpec("a", {"image": uri(1)}, ("ann",)), TaskSpec("b", {"text": "seven"}, ("ann",))]
@@ -200,7 +200,7 @@ def test_a_task_without_the_projects_medium_refuses_the_whole_call(tmp_path: Pat
 def test_a_missing_truth_file_is_said_before_any_task_is_made(tmp_path: Path) -> None:
     simulation = Simulation(three_people(), Truth(file=tmp_path / "truth.jsonl"))
     platform = SimulatedPlatform(tmp_path / "p.db", simulation=simulation, clock=ManualClock())
-    project_id = platform.ensure_project(SPEC)
+    project_id = platform.ensure_project(SPEC).project_id
     with pytest.raises(NotFound, match=r"truth\.jsonl"):
         platform.create_tasks(project_id, [TaskSpec("k", {"image": uri(1)}, ("ann",))])
 
@@ -209,9 +209,9 @@ def test_a_missing_truth_file_is_said_before_any_task_is_made(tmp_path: Path) ->
 
 def test_a_new_guideline_keeps_the_project_and_boxes_are_not_offered(tmp_path: Path) -> None:
     platform = SimulatedBench(tmp_path / "p.db").platform
-    project_id = platform.ensure_project(SPEC)
+    project_id = platform.ensure_project(SPEC).project_id
 
-    assert platform.ensure_project(replace(SPEC, instructions="Look twice.")) == project_id
+    assert platform.ensure_project(replace(SPEC, instructions="Look twice.")).project_id == project_id
     with pytest.raises(Unsupported, match="boxes"):
         platform.ensure_project(replace(SPEC, name="boxes", task_type="boxes"))
 
@@ -253,7 +253,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def _create_from_another_process(database: str, worker: int) -> None:
     bench = SimulatedBench(Path(database))
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     for number in range(10):
         bench.platform.create_tasks(project_id, [TaskSpec(f"w{worker}-{number}", {"image": uri(number)}, ("ann",))])
 
@@ -269,7 +269,7 @@ def test_several_processes_start_and_write_at_once(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(timeout=60)
     bench = SimulatedBench(database)
-    project_id = bench.platform.ensure_project(bench.spec)
+    project_id = bench.platform.ensure_project(bench.spec).project_id
     keys = [f"w{worker}-{number}" for worker in range(3) for number in range(10)]
 
     assert [worker.exitcode for worker in workers] == [0, 0, 0]

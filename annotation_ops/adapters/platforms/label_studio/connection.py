@@ -1,0 +1,87 @@
+"""Reading `label_studio.yaml`: under which address people sign in, and how media are shown."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from annotation_ops.domain.errors import Fault, InvalidDocument, InvalidInput, NotFound
+from annotation_ops.domain.records import JsonObject
+
+_ADDRESS = {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+$"}
+SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "string", "minLength": 1},
+        "sign_in": {"type": "string", "pattern": r"^[^@\s]*\{id\}[^@\s]*@[^@\s]+$"},
+        "people": {"type": "object", "additionalProperties": _ADDRESS},
+    },
+    "required": ["version"],
+    "anyOf": [{"required": ["sign_in"]}, {"required": ["people"]}],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How the ids of workforce.yaml and the URIs of the raw data look in Label Studio."""
+
+    pattern: str
+    """Address for everybody not in `people`, with `{id}` for the annotator id; empty: only those in `people` have one."""
+    people: dict[str, str]
+    """annotator id -> address."""
+    document_root: Path | None = None
+    """Folder that the Label Studio server serves; file:// URIs below it can be shown."""
+
+    def sign_in(self, annotator_id: str) -> str:
+        """The address of a person; one that nobody has when none is declared."""
+        return (
+            self.people.get(annotator_id) or self.pattern.replace("{id}", annotator_id) or f"{annotator_id}@undeclared"
+        )
+
+    def annotator(self, email: str) -> str | None:
+        """The annotator id behind an address; None for an address that nobody is declared with."""
+        email = email.lower()
+        for annotator_id, address in self.people.items():
+            if address.lower() == email:
+                return annotator_id
+        before, _, after = self.pattern.lower().partition("{id}")
+        found = email[len(before) : len(email) - len(after)]
+        fits = self.pattern and email == f"{before}{found}{after}" and found and found not in self.people
+        return found if fits else None
+
+    def shown(self, medium: str) -> str:
+        """A task's medium as Label Studio can show it: files below its document root by its own route, all else as it is.
+
+        Raises InvalidInput for a file that the server does not serve.
+        """
+        address = urlsplit(medium)
+        if address.scheme != "file":
+            return medium
+        path = Path(unquote(address.path))
+        if self.document_root is None or not path.is_relative_to(self.document_root):
+            raise InvalidInput(
+                f"{medium}: found a file outside of the folder that Label Studio serves ({self.document_root}); set "
+                f"ANNOTATION_OPS_LABEL_STUDIO_ROOT to the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
+            )
+        return f"/data/local-files/?d={quote(str(path.relative_to(self.document_root)))}"
+
+
+def load_connection(path: Path, *, document_root: Path | None = None) -> Connection:
+    """Raises NotFound for a missing file, InvalidDocument with every fault."""
+    if not path.is_file():
+        raise NotFound(f"{path}: found no file, expected label_studio.yaml with the addresses people sign in with")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise InvalidDocument((Fault(path.name, "", f"no YAML ({said})", "a YAML document"),)) from error
+    faults = tuple(
+        Fault(path.name, ".".join(map(str, error.absolute_path)), error.message, "what docs/label-studio.md shows")
+        for error in Draft202012Validator(SCHEMA).iter_errors(content)
+    )
+    if faults:
+        raise InvalidDocument(faults)
+    return Connection(content.get("sign_in", ""), dict(content.get("people", {})), document_root)
