@@ -4,9 +4,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE :=
 export UV_LINK_MODE := copy
+# Where a local Label Studio is installed once, for the demo on it and for its tests.
+export ANNOTATION_OPS_CACHE := $(CURDIR)/.label_studio
 
 # Where the demo keeps its state, and what `make ui` opens.
 HOME_DIR := .annotation_ops
+# label-studio runs the demo on a real server, installed into .label_studio the first time.
+PLATFORM := simulated
 
 .PHONY: install demo test test-slow check format bench ui lock clean
 
@@ -22,7 +26,7 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/annotation-ops demo --home $(HOME_DIR)
+	$(BIN)/annotation-ops demo --home $(HOME_DIR) --platform $(PLATFORM)
 
 # Opens the Dagster UI, with its daemon, on what the demo left behind.
 ui: $(READY)

@@ -1,6 +1,7 @@
 """Settings in, real parts out. Vendors are imported where they are built, so that loading definitions stays light."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from annotation_ops.settings import Settings
 
 if TYPE_CHECKING:
     from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
+    from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer
     from annotation_ops.adapters.storage.delta_lake import DeltaLake
 
 
@@ -65,7 +67,10 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     tracking = MlflowTracking(settings.tracking, artifact_root=_artifact_root(settings))
     decoder = ChildDecoder()
 
+    opened = ExitStack()
+
     def close() -> None:
+        opened.close()
         decoder.close()
         ledger.close()
 
@@ -79,7 +84,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         store=lambda project: object_store(_address(settings, project.sources.raw.uri), settings),
         reports=object_store(settings.reports, settings),
         logs=lambda project: _log_store(project, settings),
-        platform=lambda project: _platform(project, settings, time),
+        platform=lambda project: _platform(project, settings, time, opened),
         trigger=lambda project: _trigger(project, tracking),
         close=close,
     )
@@ -128,12 +133,52 @@ def _log_store(project: AnnotationProject, settings: Settings) -> ObjectStore | 
     return object_store(_address(settings, uri), settings) if uri is not None else None
 
 
-def _platform(project: AnnotationProject, settings: Settings, clock: Clock) -> AnnotationPlatform:
+def _platform(project: AnnotationProject, settings: Settings, clock: Clock, opened: ExitStack) -> AnnotationPlatform:
+    if project.workflow.platform == "label_studio":
+        return _label_studio(project, settings, opened)
     from annotation_ops.adapters.platforms.simulated.declaration import load_simulation
     from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
 
     simulation = load_simulation(settings.projects / project.name / "simulation.yaml", data_root=settings.home / "data")
     return SimulatedPlatform(settings.home / "simulated_platform.sqlite", simulation=simulation, clock=clock)
+
+
+def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitStack) -> AnnotationPlatform:
+    from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
+    from annotation_ops.adapters.platforms.label_studio.connection import load_connection
+    from annotation_ops.adapters.platforms.label_studio.platform import LabelStudio
+
+    connection = load_connection(
+        settings.projects / project.name / "label_studio.yaml",
+        document_root=settings.label_studio_root or local_data(settings),
+        s3_endpoint=settings.s3_endpoint,
+    )
+    url, token = settings.label_studio_url, settings.label_studio_token
+    if url is None:
+        running = local_label_studio(settings).running()
+        if running is None:
+            raise InvalidInput(
+                f"{project.name}: found no Label Studio; start one with `annotation-ops label-studio up {project.name}`, or give "
+                f"your server's address in ANNOTATION_OPS_LABEL_STUDIO_URL and a token in ANNOTATION_OPS_LABEL_STUDIO_TOKEN"
+            )
+        url, token = running.url, running.admin.token
+    if token is None:
+        raise InvalidInput(f"{url}: found no token for Label Studio, expected one in ANNOTATION_OPS_LABEL_STUDIO_TOKEN")
+    client = LabelStudioClient(url, token)
+    opened.callback(client.close)
+    return LabelStudio(client, connection)
+
+
+def local_label_studio(settings: Settings) -> "LocalServer":
+    """The Label Studio server that belongs to this home."""
+    from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer
+
+    return LocalServer(settings.home / "label_studio", cache=settings.cache)
+
+
+def local_data(settings: Settings) -> Path | None:
+    """The data root when it is a folder."""
+    return None if "://" in settings.data else Path(settings.data).absolute()
 
 
 def _trigger(project: AnnotationProject, tracking: "MlflowTracking") -> TrainingTrigger:

@@ -1,7 +1,7 @@
 """Settings: every environment variable, named and typed once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,6 +28,14 @@ class Settings:
     """MLFLOW_TRACKING_URI, default `sqlite:///<home>/mlflow.sqlite`."""
     s3_endpoint: str | None
     """ANNOTATION_OPS_S3_ENDPOINT: an S3-compatible store that is not AWS. Credentials come from the usual AWS variables."""
+    cache: Path
+    """ANNOTATION_OPS_CACHE, default `~/.cache/annotation-ops`: what is installed once for all homes (a local Label Studio)."""
+    label_studio_url: str | None
+    """ANNOTATION_OPS_LABEL_STUDIO_URL: the team's server; without it the one that `label-studio up` started in the home."""
+    label_studio_token: str | None = field(repr=False)
+    """ANNOTATION_OPS_LABEL_STUDIO_TOKEN: a legacy or personal access token of a member."""
+    label_studio_root: Path | None
+    """ANNOTATION_OPS_LABEL_STUDIO_ROOT: the server's document root, for raw data in a folder; default the data root."""
     seed: int
     """ANNOTATION_OPS_SEED, default 0."""
     collect_every: timedelta
@@ -50,6 +58,12 @@ class Settings:
             reports=environment.get("ANNOTATION_OPS_REPORTS") or str(home / "reports"),
             tracking=environment.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.sqlite'}",
             s3_endpoint=environment.get("ANNOTATION_OPS_S3_ENDPOINT") or None,
+            cache=Path(environment.get("ANNOTATION_OPS_CACHE") or "~/.cache/annotation-ops").expanduser().absolute(),
+            label_studio_url=environment.get("ANNOTATION_OPS_LABEL_STUDIO_URL") or None,
+            label_studio_token=environment.get("ANNOTATION_OPS_LABEL_STUDIO_TOKEN") or None,
+            label_studio_root=Path(root).absolute()
+            if (root := environment.get("ANNOTATION_OPS_LABEL_STUDIO_ROOT"))
+            else None,
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),
             collect_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_COLLECT_SECONDS", default=30)),
             sweep_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_SWEEP_SECONDS", default=86_400)),

@@ -16,8 +16,8 @@ from annotation_ops.domain.records import JsonObject
 MARK = FILES["contract"]
 """The document that makes a folder an annotation project."""
 
-BESIDE = frozenset({"simulation.yaml", "README.md"})
-"""Files that may lie beside the documents: the simulated platform's people, and words for visitors."""
+BESIDE = frozenset({"simulation.yaml", "label_studio.yaml", "README.md"})
+"""Files that may lie beside the documents: what one platform needs to know of people, and words for visitors."""
 
 MAX_BYTES = 4 * MAX_CHARACTERS
 """UTF-8 takes at most 4 bytes a character."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "annotation_ops.cli.demo:demo",
     "init": "annotation_ops.cli.init:init",
     "judge": "annotation_ops.cli.judge:judge",
+    "label-studio": "annotation_ops.cli.label_studio:label_studio",
     "plan": "annotation_ops.cli.plan:plan",
     "rank": "annotation_ops.cli.rank:rank",
     "report": "annotation_ops.cli.report:report",

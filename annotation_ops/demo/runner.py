@@ -8,21 +8,26 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from annotation_ops.adapters.dagster_instance import initialise_instance
+from annotation_ops.adapters.platforms.label_studio.connection import load_connection
+from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer
+from annotation_ops.adapters.platforms.simulated.declaration import load_simulation
 from annotation_ops.adapters.project_folder import load_project
-from annotation_ops.bootstrap import build
+from annotation_ops.bootstrap import build, local_data, local_label_studio
 from annotation_ops.defs.mount import annotation_project_definitions
 from annotation_ops.demo import digits
+from annotation_ops.demo.annotators import SimulatedCrew
 from annotation_ops.demo.driver import Driver
 from annotation_ops.demo.story import BROKEN_SCANNER, Story, StoryClock
 from annotation_ops.demo.summary import Grader
 from annotation_ops.domain.errors import Conflict
+from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.settings import Settings
 
 MARKER = "demo.json"
@@ -32,19 +37,23 @@ not count."""
 WRITTEN_BY = "annotation-ops demo"
 
 
-def run(home: Path, *, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
+def run(home: Path, *, seed: int, say: Callable[[str], None], platform: str = "simulated") -> dict[str, Any]:
     """Runs the story in `home` and returns the summary, which is also written to `summary.json` there.
+
+    With platform `label_studio` the same simulated people sign in to a real server on this machine, stopped at the end.
 
     Replaces an earlier demo. Raises Conflict for a home that holds anything else.
     """
     _quiet()
-    settings = _prepare(home, seed=seed)
+    settings = _prepare(home, seed=seed, platform=platform)
     started = time.monotonic()
     clock = StoryClock()
     parts = build(settings, clock=clock)
     instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+    opened = ExitStack()
     try:
         project = load_project(settings.projects / "digits")
+        people = _crew(project, settings, opened, say) if platform == "label_studio" else lambda: 0
         definitions = dg.Definitions.merge(
             annotation_project_definitions(project), dg.Definitions(resources={"annotation_ops": parts})
         )
@@ -54,10 +63,11 @@ def run(home: Path, *, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
         def chapter(title: str) -> None:
             say(f"[{time.monotonic() - started:5.1f} s] {title}")
 
-        Story(project, parts, driver, clock, world, seed, chapter).run()
+        Story(project, parts, driver, clock, world, seed, chapter, people).run()
         spent = time.monotonic() - started
         result = Grader(project, parts, world, BROKEN_SCANNER).summary(driver, seconds=spent)
     finally:
+        opened.close()
         instance.dispose()
         parts.close()
     (home / "summary.json").write_text(json.dumps(result, indent=2) + "\n")
@@ -71,16 +81,40 @@ def example_project(name: str) -> Path:
     return shipped if shipped.is_dir() else package.parent / "projects" / name
 
 
-def _prepare(home: Path, *, seed: int) -> Settings:
+def _crew(
+    project: AnnotationProject, settings: Settings, opened: ExitStack, say: Callable[[str], None]
+) -> Callable[[], int]:
+    """Starts Label Studio with an account for everybody; gives the call that lets them work."""
+    say("    starting Label Studio; the first time it is installed, which takes two minutes")
+    server = local_label_studio(settings)
+    running = server.start(document_root=local_data(settings))
+    opened.callback(server.stop)
+    folder = settings.projects / project.name
+    connection = load_connection(folder / "label_studio.yaml")
+    crew = SimulatedCrew(
+        running.url,
+        server.accounts(connection.sign_in(one.annotator_id) for one in project.workforce.annotators),
+        connection=connection,
+        simulation=load_simulation(folder / "simulation.yaml", data_root=settings.home / "data"),
+        labels=project.taxonomy.names,
+    )
+    opened.callback(crew.close)
+    return crew.work
+
+
+def _prepare(home: Path, *, seed: int, platform: str) -> Settings:
     if home.exists() and any(home.iterdir()) and not _is_demo(home):
         raise Conflict(
             f"{home}: found files that no demo wrote, expected an empty folder or an earlier demo; name another with --home"
         )
     if home.exists():
+        LocalServer(home / "label_studio", cache=home).stop()
         shutil.rmtree(home)
     home.mkdir(parents=True)
     (home / MARKER).write_text(json.dumps({"written_by": WRITTEN_BY, "seed": seed}) + "\n")
     shutil.copytree(example_project("digits"), home / "projects" / "digits")
+    workflow = home / "projects" / "digits" / "workflow.yaml"
+    workflow.write_text(workflow.read_text().replace("platform: simulated", f"platform: {platform}"))
     os.environ.update(
         {
             "ANNOTATION_OPS_HOME": str(home),
@@ -111,6 +145,7 @@ def _embedded(name: str) -> bool:
         "ANNOTATION_OPS_PROJECTS",
         "ANNOTATION_OPS_SEED",
         "ANNOTATION_OPS_COLLECT_SECONDS",
+        "ANNOTATION_OPS_CACHE",
     }
 
 

@@ -57,6 +57,8 @@ class Story:
     world: digits.Digits
     seed: int
     chapter: Callable[[str], None]
+    people: Callable[[], int] = lambda: 0
+    """Lets people work and says how many answers they gave; those of the simulated platform work by themselves."""
 
     def run(self) -> None:
         """The whole story; afterwards everything stands in the stores."""
@@ -135,7 +137,9 @@ class Story:
             waiting = ledger.attempts(name, states={BatchState.IN_ANNOTATION, BatchState.PLANNED})
             if not started and not waiting:
                 return
-            if not started:
+            if self.people():
+                deadline = time.monotonic() + PATIENCE_SECONDS
+            elif not started:
                 time.sleep(0.2)
         raise AnnotationOpsError(
             f"the loop stood still for {PATIENCE_SECONDS:g} s; see the failed runs in the Dagster UI"

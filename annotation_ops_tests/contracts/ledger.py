@@ -94,10 +94,8 @@ class UnitOfWorkContract:
             pytest.raises(PermanentError, match="without an audit entry"),
             ledger.transaction(actor="a", at=NOW) as unit,
         ):
-            unit.set_cursor("c", "1")
             unit.add_batch(BATCH)
 
-        assert ledger.cursor("c") is None
         assert ledger.batches("digits") == ()
 
     def test_a_reading_position_moves_without_an_audit_entry(self, ledger: Ledger) -> None:

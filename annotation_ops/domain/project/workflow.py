@@ -6,7 +6,7 @@ from typing import Literal, cast, get_args
 from annotation_ops.domain.project.reading import Parsed, Reader, parse_document
 
 Strategy = Literal["margin_kmeans", "margin", "entropy", "least_confidence", "random"]
-Platform = Literal["simulated"]
+Platform = Literal["simulated", "label_studio"]
 OverlapPolicy = Literal["fixed", "two_plus_one", "lead_two", "posterior", "model_assisted"]
 
 

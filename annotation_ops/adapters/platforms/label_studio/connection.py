@@ -10,6 +10,9 @@ from jsonschema import Draft202012Validator
 from annotation_ops.domain.errors import Fault, InvalidDocument, InvalidInput, NotFound
 from annotation_ops.domain.records import JsonObject
 
+LOCAL_ROUTE = "/data/local-files/?d="
+"""Where Label Studio serves files below its document root."""
+
 _ADDRESS = {"type": "string", "pattern": r"^[^@\s]+@[^@\s]+$"}
 SCHEMA: JsonObject = {
     "type": "object",
@@ -34,6 +37,8 @@ class Connection:
     """annotator id -> address."""
     document_root: Path | None = None
     """Folder that the Label Studio server serves; file:// URIs below it can be shown."""
+    s3_endpoint: str | None = None
+    """Of an S3-compatible store that is not AWS, as the Label Studio server reaches it."""
 
     def sign_in(self, annotator_id: str) -> str:
         """The address of a person; one that nobody has when none is declared."""
@@ -66,10 +71,10 @@ class Connection:
                 f"{medium}: found a file outside of the folder that Label Studio serves ({self.document_root}); set "
                 f"ANNOTATION_OPS_LABEL_STUDIO_ROOT to the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
             )
-        return f"/data/local-files/?d={quote(str(path.relative_to(self.document_root)))}"
+        return f"{LOCAL_ROUTE}{quote(str(path.relative_to(self.document_root)))}"
 
 
-def load_connection(path: Path, *, document_root: Path | None = None) -> Connection:
+def load_connection(path: Path, *, document_root: Path | None = None, s3_endpoint: str | None = None) -> Connection:
     """Raises NotFound for a missing file, InvalidDocument with every fault."""
     if not path.is_file():
         raise NotFound(f"{path}: found no file, expected label_studio.yaml with the addresses people sign in with")
@@ -84,4 +89,4 @@ def load_connection(path: Path, *, document_root: Path | None = None) -> Connect
     )
     if faults:
         raise InvalidDocument(faults)
-    return Connection(content.get("sign_in", ""), dict(content.get("people", {})), document_root)
+    return Connection(content.get("sign_in", ""), dict(content.get("people", {})), document_root, s3_endpoint)

@@ -25,7 +25,7 @@ def label_config(spec: PlatformProjectSpec) -> str:
         raise Unsupported(
             f"{spec.name}: found {spec.task_type} on {spec.media}, expected {' or '.join(_MEDIA_OF[spec.task_type])} for it"
         )
-    return f"<View>\n  {_shown(spec)}\n  {_asked(spec)}\n</View>\n"
+    return f"<View>\n  {_shown(spec)}\n  {_asked(spec)}\n</View>"
 
 
 def config_hash(spec: PlatformProjectSpec) -> str:

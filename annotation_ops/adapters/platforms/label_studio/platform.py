@@ -11,6 +11,7 @@ from annotation_ops.adapters.platforms.label_studio.answers import value_of
 from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
 from annotation_ops.adapters.platforms.label_studio.connection import Connection
 from annotation_ops.adapters.platforms.label_studio.cursor import BEGINNING, Cursor, Position
+from annotation_ops.adapters.platforms.label_studio.media import connect_buckets, connect_folders
 from annotation_ops.adapters.platforms.label_studio.queues import (
     ProjectQueues,
     Queue,
@@ -205,8 +206,12 @@ class LabelStudio(AnnotationPlatform):
                 self._client.patch(f"/api/tasks/{row.number}/", {"overlap": 0, "data": {**row.data, WITHDRAWN: "1"}})
 
     def _import(self, queues: ProjectQueues, wanted: Mapping[str, Sequence[JsonObject]]) -> None:
+        medium = queues.home.mark.media
+        everything = {task[medium] for tasks in wanted.values() for task in tasks}
+        connect_folders(self._client, queues.home.number, everything, self._connection)
         for person, tasks in sorted(wanted.items()):
             queue = open_queue(self._client, queues, person)
+            connect_buckets(self._client, queue.number, [task[medium] for task in tasks], self._connection)
             for start in range(0, len(tasks), IMPORT_CHUNK):
                 chunk = [{"data": data} for data in tasks[start : start + IMPORT_CHUNK]]
                 created = self._client.post(f"/api/projects/{queue.number}/import", chunk)

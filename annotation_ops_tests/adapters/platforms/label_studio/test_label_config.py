@@ -51,7 +51,9 @@ def test_the_hash_changes_with_what_people_can_answer_only() -> None:
 
 
 def test_markup_inside_the_guideline_is_shown_and_never_run() -> None:
-    html = instructions_html("# Digits\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1))\n\n|a|b|\n|-|-|\n|1|2|\n")
+    html = instructions_html(
+        "# Digits\n\n<script>alert(1)</script>\n\n[a](javascript:alert(1))\n\n|a|b|\n|-|-|\n|1|2|\n"
+    )
 
     assert "<h1>Digits</h1>" in html
     assert "<td>1</td>" in html
