@@ -52,12 +52,16 @@ def up(project: str, port: int, as_json: bool) -> None:
 
 
 @label_studio.command()
-def down() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def down(as_json: bool) -> None:
     """Stops the server that `up` started; its data stay.
 
     Example: annotation-ops label-studio down
     """
     stopped = local_label_studio(Settings.from_environment(os.environ)).stop()
+    if as_json:
+        click.echo(json.dumps({"stopped": stopped}))
+        return
     click.echo("Label Studio is stopped; its data stay." if stopped else "No Label Studio of this home is running.")
 
 

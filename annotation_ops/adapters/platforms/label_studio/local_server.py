@@ -122,6 +122,7 @@ class LocalServer:
                 shutil.copytree(self._template, data)
             admin = self._admin()
             port = port or _free_port()
+            self._reap()
             with self.log.open("ab") as log:
                 process = self._process = subprocess.Popen(
                     [
@@ -161,9 +162,15 @@ class LocalServer:
                 break
             time.sleep(0.1)
         (self.home / "server.json").unlink()
-        if self._process is not None:
-            self._process.wait()
+        self._reap()
         return True
+
+    def _reap(self) -> None:
+        """A process of ours that answers no more leaves nothing behind."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def accounts(self, emails: Iterable[str]) -> dict[str, Account]:
         """Everybody's account by address; whoever has none is signed up by the administrator's invitation."""
