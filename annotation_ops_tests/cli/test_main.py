@@ -24,6 +24,8 @@ ANSWERS = {
     "demo",
     "init",
     "judge",
+    "label-studio down",
+    "label-studio up",
     "plan audit",
     "plan overlap",
     "rank",

@@ -119,6 +119,10 @@ class LabelStudio(AnnotationPlatform):
                 raise InvalidInput(
                     f"task {task.task_key}: found data {sorted(task.data)}, expected {media!r} among them"
                 )
+            if media == "text" and "://" in task.data[media].partition(" ")[0]:
+                raise Unsupported(
+                    f"task {task.task_key}: found a URI for a text, expected the text itself: Label Studio would show the URI"
+                )
         unknown = self._unknown({person for task in tasks for person in task.assignees})
         copy = secrets.token_hex(4)
         wanted: defaultdict[str, list[JsonObject]] = defaultdict(list)

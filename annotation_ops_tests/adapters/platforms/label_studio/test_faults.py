@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from annotation_ops.adapters.platforms.label_studio.platform import KEY, WITHDRA
 from annotation_ops.adapters.platforms.label_studio.queues import read_queues, rows_of
 from annotation_ops.demo.annotators import SignedInAnnotator
 from annotation_ops.domain.audit import verify
-from annotation_ops.domain.errors import TransientError
+from annotation_ops.domain.errors import TransientError, Unsupported
 from annotation_ops.domain.records import AssignmentState, BatchState, JsonObject
+from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops.services.collect import CollectReport, collect
+from annotation_ops.services.placement import platform_spec
 from annotation_ops_tests.adapters.platforms.label_studio.bench import CONNECTION, server_in
 from annotation_ops_tests.services.workshop import FIRST, PEOPLE, Workshop, truth
 
@@ -293,6 +296,15 @@ def test_an_interface_changed_by_hand_is_put_back_and_written_down(floor: Floor)
     mended = [e.body for e in floor.shop.ledger.audit_entries() if '"platform.mended"' in e.body]
     assert len(mended) == 1
     assert f"Label Studio project {queue.number}" in mended[0]
+
+
+def test_a_text_that_would_show_as_its_address_is_refused(floor: Floor) -> None:
+    platform = floor.shop.platform
+    spec = replace(platform_spec(floor.shop.project), name="letters", media="text")
+    project_id = platform.ensure_project(spec).project_id
+
+    with pytest.raises(Unsupported, match="expected the text itself"):
+        platform.create_tasks(project_id, [TaskSpec("key", {"text": "s3://raw/a.txt"}, PEOPLE[:1])])
 
 
 def test_a_server_killed_in_the_middle_of_a_batch_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
