@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,11 +148,13 @@ def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitSt
     from annotation_ops.adapters.platforms.label_studio.connection import load_connection
     from annotation_ops.adapters.platforms.label_studio.platform import LabelStudio
 
-    connection = load_connection(
+    declared = load_connection(
         settings.projects / project.name / "label_studio.yaml",
         document_root=settings.label_studio_root or local_data(settings),
         s3_endpoint=settings.s3_endpoint,
     )
+    store = object_store(_address(settings, project.sources.raw.uri), settings)
+    connection = replace(declared, read_text=lambda uri: _text(store, uri, max_bytes=project.contract.max_bytes))
     url, token = settings.label_studio_url, settings.label_studio_token
     if url is None:
         running = local_label_studio(settings).running()
@@ -167,6 +169,15 @@ def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitSt
     client = LabelStudioClient(url, token)
     opened.callback(client.close)
     return LabelStudio(client, connection)
+
+
+def _text(store: ObjectStore, uri: str, *, max_bytes: int) -> str:
+    try:
+        return store.read(store.key_of(uri), max_bytes=max_bytes).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{uri}: found bytes that are no UTF-8 ({error.reason} at {error.start}), expected text"
+        ) from None
 
 
 def local_label_studio(settings: Settings) -> "LocalServer":

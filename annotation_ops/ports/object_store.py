@@ -25,6 +25,10 @@ class ObjectStore(ABC):
         """The full address of a key: `file:///...` or `s3://bucket/...`."""
 
     @abstractmethod
+    def key_of(self, uri: str) -> str:
+        """The key behind an address that `uri` gave. Raises InvalidInput for one outside of this store."""
+
+    @abstractmethod
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectInfo]:
         """Objects under the prefix in key order (bytewise), lazily, without re-listing what lies before `start_after`."""
 

@@ -26,6 +26,15 @@ class ObjectStoreContract:
         assert info == put
         assert info.modified_at.tzinfo is not None
 
+    @pytest.mark.parametrize("key", [*KEYS, "a/50%.txt", "a/b c#d?e.txt"])
+    def test_an_address_leads_back_to_its_key(self, store: ObjectStore, key: str) -> None:
+        assert store.key_of(store.uri(key)) == key
+
+    @pytest.mark.parametrize("uri", ["file:///etc/passwd", "s3://somebody-elses/a.txt", "a.txt", ""])
+    def test_an_address_elsewhere_is_refused(self, store: ObjectStore, uri: str) -> None:
+        with pytest.raises(InvalidInput, match="found an address elsewhere"):
+            store.key_of(uri)
+
     def test_a_listing_is_in_bytewise_key_order(self, store: ObjectStore) -> None:
         for key in reversed(KEYS):
             store.put(key, b"x")

@@ -35,6 +35,9 @@ class Folder(ObjectStore):
     def uri(self, key: str) -> str:
         return f"mem://{key}"
 
+    def key_of(self, uri: str) -> str:
+        return uri.removeprefix("mem://")
+
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectInfo]:
         raise NotImplementedError
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from annotation_ops.adapters.storage.sidecars import described, is_sidecar, joined, order, sidecar_of
-from annotation_ops.domain.errors import NotFound, PermanentError, TransientError, UnsafeInput
+from annotation_ops.domain.errors import InvalidInput, NotFound, PermanentError, TransientError, UnsafeInput
 from annotation_ops.domain.ingestion import SIDECAR_LIMIT, parse_metadata
 from annotation_ops.ports.object_store import ObjectInfo, ObjectStore
 
@@ -32,6 +33,13 @@ class LocalFolder(ObjectStore):
 
     def uri(self, key: str) -> str:
         return (self._root / self._checked(key)).as_uri()
+
+    def key_of(self, uri: str) -> str:
+        address = urlsplit(uri)
+        path = Path(unquote(address.path))
+        if address.scheme != "file" or not path.is_relative_to(self._root):
+            raise InvalidInput(f"{uri}: found an address elsewhere, expected one below {self._root.as_uri()}")
+        return self._checked(path.relative_to(self._root).as_posix())
 
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]

@@ -39,6 +39,12 @@ class S3Bucket(ObjectStore):
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
+    def key_of(self, uri: str) -> str:
+        root = self.uri("")
+        if not uri.startswith(root):
+            raise InvalidInput(f"{uri}: found an address elsewhere, expected one below {root}")
+        return uri.removeprefix(root)
+
     def list(self, prefix: str = "", *, start_after: str | None = None) -> Iterator[ObjectInfo]:
         return joined(self._pages(prefix, start_after), prefix=prefix, start_after=start_after, exists=self._exists)
 

@@ -1,5 +1,6 @@
 """Reading `label_studio.yaml`: under which address people sign in, and how media are shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -27,6 +28,10 @@ SCHEMA: JsonObject = {
 }
 
 
+def _unread(uri: str) -> str:
+    raise InvalidInput(f"{uri}: found the address of a text and no store to read it from")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How the ids of workforce.yaml and the URIs of the raw data look in Label Studio."""
@@ -39,6 +44,8 @@ class Connection:
     """Folder that the Label Studio server serves; file:// URIs below it can be shown."""
     s3_endpoint: str | None = None
     """Of an S3-compatible store that is not AWS, as the Label Studio server reaches it."""
+    read_text: Callable[[str], str] = _unread
+    """The text behind a URI: people mark it up, so it goes to the server itself."""
 
     def sign_in(self, annotator_id: str) -> str:
         """The address of a person; one that nobody has when none is declared."""
@@ -57,16 +64,18 @@ class Connection:
         fits = self.pattern and email == f"{before}{found}{after}" and found and found not in self.people
         return found if fits else None
 
-    def shown(self, medium: str) -> str:
-        """A task's medium as Label Studio can show it: files below its document root by its own route, all else as it is.
+    def shown(self, medium: str, *, media: str) -> str:
+        """A task's medium as Label Studio can show it: a text itself, a file by the server's own route, all else as it is.
 
         Raises InvalidInput for a file that the server does not serve.
         """
+        if media == "text":
+            return self.read_text(medium) if "://" in medium.partition(" ")[0] else medium
         address = urlsplit(medium)
         if address.scheme != "file":
             return medium
         path = Path(unquote(address.path))
-        if self.document_root is None or not path.is_relative_to(self.document_root):
+        if self.document_root is None or ".." in path.parts or not path.is_relative_to(self.document_root):
             raise InvalidInput(
                 f"{medium}: found a file outside of the folder that Label Studio serves ({self.document_root}); set "
                 f"ANNOTATION_OPS_LABEL_STUDIO_ROOT to the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"

@@ -25,7 +25,10 @@ def label_config(spec: PlatformProjectSpec) -> str:
         raise Unsupported(
             f"{spec.name}: found {spec.task_type} on {spec.media}, expected {' or '.join(_MEDIA_OF[spec.task_type])} for it"
         )
-    return f"<View>\n  {_shown(spec)}\n  {_asked(spec)}\n</View>"
+    shown, asked = _shown(spec), _asked(spec)
+    # Options stand above the medium, where a tall picture cannot push them out of sight; a text is written below it.
+    first, second = (shown, asked) if spec.task_type == "text" else (asked, shown)
+    return f"<View>\n  {first}\n  {second}\n</View>"
 
 
 def config_hash(spec: PlatformProjectSpec) -> str:
@@ -62,4 +65,11 @@ def _asked(spec: PlatformProjectSpec) -> str:
 
 
 def _options(tag: str, labels: tuple[str, ...]) -> str:
-    return "\n".join(f"    <{tag} value={quoteattr(label)}/>" for label in labels)
+    keys = [f" hotkey={quoteattr(label.lower())}" for label in labels]
+    # Label Studio's own hotkeys count from 1: on digits, pressing 1 would answer 0.
+    own = all(len(label) == 1 and label.isascii() and label.isalnum() for label in labels) and len(set(keys)) == len(
+        keys
+    )
+    return "\n".join(
+        f"    <{tag} value={quoteattr(label)}{key if own else ''}/>" for label, key in zip(labels, keys, strict=True)
+    )

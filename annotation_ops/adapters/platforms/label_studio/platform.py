@@ -119,10 +119,6 @@ class LabelStudio(AnnotationPlatform):
                 raise InvalidInput(
                     f"task {task.task_key}: found data {sorted(task.data)}, expected {media!r} among them"
                 )
-            if media == "text" and "://" in task.data[media].partition(" ")[0]:
-                raise Unsupported(
-                    f"task {task.task_key}: found a URI for a text, expected the text itself: Label Studio would show the URI"
-                )
         unknown = self._unknown({person for task in tasks for person in task.assignees})
         copy = secrets.token_hex(4)
         wanted: defaultdict[str, list[JsonObject]] = defaultdict(list)
@@ -131,7 +127,7 @@ class LabelStudio(AnnotationPlatform):
             if strangers := sorted(unknown.intersection(task.assignees)):
                 receipts.append(TaskReceipt(task.task_key, None, "failed", self._no_account(strangers)))
                 continue
-            shown = self._connection.shown(task.data[media])
+            shown = self._connection.shown(task.data[media], media=media)
             for person in task.assignees:
                 wanted[person].append({media: shown, KEY: task.task_key, COPY: copy})
             receipts.append(TaskReceipt(task.task_key, f"{task.task_key}.{copy}", "created"))

@@ -17,7 +17,7 @@ from annotation_ops.domain.records import JsonObject
 from annotation_ops.ports.annotation_platform import PlatformProjectSpec
 
 MARK = "annotation-ops "
-"""How the description of every project begins that is ours; the rest of the line is JSON."""
+"""How the last line of the description begins in every project that is ours; the rest of the line is JSON."""
 
 TITLE_LIMIT = 50
 """Characters of a title in Label Studio."""
@@ -40,16 +40,17 @@ class QueueMark:
     """Hash of the instructions it shows."""
 
     def text(self) -> str:
-        return MARK + json.dumps(asdict(self), sort_keys=True)
+        owner = f"What {self.annotator} is asked about in {self.project}: open it and choose Label All Tasks."
+        words = owner if self.annotator else f"Stands for {self.project}; tasks are in the projects of the annotators."
+        return f"{words}\n\n{MARK}{json.dumps(asdict(self), sort_keys=True)}"
 
     @classmethod
     def parse(cls, description: str) -> "QueueMark | None":
-        first = description.split("\n", 1)[0]
-        if not first.startswith(MARK):
+        line = next((line for line in reversed(description.splitlines()) if line.startswith(MARK)), None)
+        if line is None:
             return None
         try:
-            content = json.loads(first.removeprefix(MARK))
-            return cls(**content)
+            return cls(**json.loads(line.removeprefix(MARK)))
         except (ValueError, TypeError):
             return None
 

@@ -19,7 +19,7 @@ from annotation_ops.adapters.platforms.label_studio.platform import KEY, WITHDRA
 from annotation_ops.adapters.platforms.label_studio.queues import read_queues, rows_of
 from annotation_ops.demo.annotators import SignedInAnnotator
 from annotation_ops.domain.audit import verify
-from annotation_ops.domain.errors import TransientError, Unsupported
+from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.records import AssignmentState, BatchState, JsonObject
 from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops.services.collect import CollectReport, collect
@@ -298,13 +298,20 @@ def test_an_interface_changed_by_hand_is_put_back_and_written_down(floor: Floor)
     assert f"Label Studio project {queue.number}" in mended[0]
 
 
-def test_a_text_that_would_show_as_its_address_is_refused(floor: Floor) -> None:
-    platform = floor.shop.platform
-    spec = replace(platform_spec(floor.shop.project), name="letters", media="text")
+def test_spans_in_a_text_of_the_object_store_come_back_in_characters(floor: Floor) -> None:
+    letters = {"s3://raw/a.txt": "😀 from Zoë"}
+    platform = LabelStudio(floor.client, replace(CONNECTION, read_text=letters.__getitem__))
+    spec = replace(platform_spec(floor.shop.project), name="letters", media="text", task_type="spans", labels=("who",))
     project_id = platform.ensure_project(spec).project_id
+    platform.create_tasks(project_id, [TaskSpec("key", {"text": "s3://raw/a.txt"}, PEOPLE[:1])])
+    found = {"spans": [{"label": "who", "start": 7, "end": 10}]}
 
-    with pytest.raises(Unsupported, match="expected the text itself"):
-        platform.create_tasks(project_id, [TaskSpec("key", {"text": "s3://raw/a.txt"}, PEOPLE[:1])])
+    floor.crew[PEOPLE[0]].work(
+        lambda data: {"result": result_of(found, task_type="spans", text=data["text"]), "lead_time": 1}
+    )
+
+    (item,) = platform.fetch_annotations(project_id, cursor=None, limit=5).items
+    assert (item.value, item.raw["result"][0]["value"]["text"]) == (found, "Zoë")
 
 
 def test_a_server_killed_in_the_middle_of_a_batch_loses_nothing_it_acknowledged(tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ def spec(task_type: str, media: str = "image", labels: tuple[str, ...] = ("a", "
     ],
 )
 def test_every_task_type_has_its_control_beside_the_medium(task_type: str, media: str, tag: str) -> None:
-    shown, asked = list(ElementTree.fromstring(label_config(spec(task_type, media))))
+    view = ElementTree.fromstring(label_config(spec(task_type, media)))
+    (shown,), (asked,) = view.findall(media.capitalize()), view.findall(tag)
 
+    assert len(view) == 2
     assert (shown.tag, shown.attrib["value"]) == (media.capitalize(), f"${media}")
     assert (asked.tag, asked.attrib["toName"]) == (tag, shown.attrib["name"])
     assert [option.attrib["value"] for option in asked] == ([] if tag == "TextArea" else ["a", "b"])
@@ -33,9 +35,19 @@ def test_every_task_type_has_its_control_beside_the_medium(task_type: str, media
 
 def test_labels_with_markup_come_out_as_they_are() -> None:
     odd = ('"quoted"', "<b>&amp;</b>", "it's", "Straße")
-    _, asked = list(ElementTree.fromstring(label_config(spec("classification", labels=odd))))
+    asked, _ = list(ElementTree.fromstring(label_config(spec("classification", labels=odd))))
 
     assert tuple(option.attrib["value"] for option in asked) == odd
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [(("0", "1"), ["0", "1"]), (("A", "b"), ["a", "b"]), (("a", "A"), [None, None]), (("1", "cat"), [None, None])],
+)
+def test_labels_of_one_character_are_their_own_hotkeys(labels: tuple[str, ...], keys: list[str | None]) -> None:
+    asked, _ = list(ElementTree.fromstring(label_config(spec("classification", labels=labels))))
+
+    assert [option.attrib.get("hotkey") for option in asked] == keys
 
 
 @pytest.mark.parametrize(("task_type", "media"), [("masks", "image"), ("boxes", "text"), ("spans", "image")])
