@@ -39,7 +39,7 @@ def tasks() -> list[TaskSpec]:
     return [
         TaskSpec(
             f"{number:032x}",
-            {"image": f"s3://raw/{number}.png".replace("s3://", "https://")},
+            {"image": f"https://raw.example/{number}.png"},
             (PEOPLE[number % 12], PEOPLE[(number + 5) % 12]),
         )
         for number in range(TASKS)
@@ -118,10 +118,9 @@ def main() -> None:
                 for queue in read_queues(client):
                     if queue.mark.project == "answered" and queue.mark.annotator is not None:
                         post(client, queue.number, queue.mark.annotator, wanted, users)
-                for name in ("digits",):
-                    for queue in read_queues(client):
-                        if queue.mark.project == name:
-                            client.delete(f"/api/projects/{queue.number}/")
+                for queue in read_queues(client):
+                    if queue.mark.project == SPEC.name:
+                        client.delete(f"/api/projects/{queue.number}/")
                 counted: list[int] = []
                 rows["collect"].append(seconds(lambda a=answered, c=counted: c.append(collect(platform, a))))
                 assert counted == [2 * TASKS], counted

@@ -82,7 +82,7 @@ class LabelStudio(AnnotationPlatform):
     capabilities = (
         Capability.BULK_CREATE | Capability.ASSIGN_USER | Capability.INCREMENTAL_FETCH | Capability.DELETE_SEEN
     )
-    limits = PlatformLimits(max_tasks_per_call=1000, max_page_size=1000)
+    limits = PlatformLimits(max_tasks_per_call=10_000, max_page_size=1000)
 
     def __init__(self, client: LabelStudioClient, connection: Connection) -> None:
         self._client = client

@@ -202,7 +202,7 @@ def rows_of(
         "project": queue.number,
         "page": page,
         "page_size": limit,
-        "fields": "all",
+        "fields": "all" if "annotations" in include.split(",") else "task_only",
         "include": include,
         "resolve_uri": "false",
         "query": json.dumps(query),
