@@ -1,11 +1,14 @@
 """Settings in, real parts out. Vendors are imported where they are built, so that loading definitions stays light."""
 
+import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
     from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer
     from annotation_ops.adapters.storage.delta_lake import DeltaLake
+
+
+LOCAL_SERVICE = "http://127.0.0.1:8321"
+"""Where `annotation-ops serve` listens unless told otherwise."""
 
 
 class SystemClock(Clock):
@@ -147,15 +154,19 @@ def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitSt
     from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
     from annotation_ops.adapters.platforms.label_studio.connection import load_connection
     from annotation_ops.adapters.platforms.label_studio.platform import LabelStudio
+    from annotation_ops.adapters.platforms.label_studio.webhooks import Inbox
 
     declared = load_connection(
         settings.projects / project.name / "label_studio.yaml",
-        document_root=settings.label_studio_root or local_data(settings),
+        document_root=served_folder(settings),
         s3_endpoint=settings.s3_endpoint,
     )
     store = object_store(_address(settings, project.sources.raw.uri), settings)
     connection = replace(declared, read_text=lambda uri: _text(store, uri, max_bytes=project.contract.max_bytes))
     url, token = settings.label_studio_url, settings.label_studio_token
+    inbox = settings.service_url or (LOCAL_SERVICE if url is None else None)
+    if inbox is not None:
+        connection = replace(connection, inbox=Inbox(inbox, webhook_secrets(settings)[0]))
     if url is None:
         running = local_label_studio(settings).running()
         if running is None:
@@ -187,9 +198,21 @@ def local_label_studio(settings: Settings) -> "LocalServer":
     return LocalServer(settings.home / "label_studio", cache=settings.cache)
 
 
-def local_data(settings: Settings) -> Path | None:
-    """The data root when it is a folder."""
-    return None if "://" in settings.data else Path(settings.data).absolute()
+def webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    """What webhooks must carry one of, the newest first; made and kept in the home, for its owner only, when none is set."""
+    if settings.webhook_secrets:
+        return settings.webhook_secrets
+    path = settings.home / "webhook_secret"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return (path.read_text().strip(),)
+
+
+def served_folder(settings: Settings) -> Path | None:
+    """What Label Studio serves of a folder: as set, or the data root; None when the raw data lie in a bucket."""
+    return settings.label_studio_root or (None if "://" in settings.data else Path(settings.data).absolute())
 
 
 def _trigger(project: AnnotationProject, tracking: "MlflowTracking") -> TrainingTrigger:

@@ -36,6 +36,12 @@ class Settings:
     """ANNOTATION_OPS_LABEL_STUDIO_TOKEN: a legacy or personal access token of a member."""
     label_studio_root: Path | None
     """ANNOTATION_OPS_LABEL_STUDIO_ROOT: the server's document root, for raw data in a folder; default the data root."""
+    service_url: str | None
+    """ANNOTATION_OPS_URL: the address of `annotation-ops serve` as platforms reach it; without it only a server that
+    `label-studio up` started sends webhooks, to `http://127.0.0.1:8321`."""
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    """ANNOTATION_OPS_WEBHOOK_SECRET: what webhooks must carry; two with a comma between while the first replaces the second.
+    Default: made once, in `<home>/webhook_secret`."""
     seed: int
     """ANNOTATION_OPS_SEED, default 0."""
     collect_every: timedelta
@@ -64,6 +70,8 @@ class Settings:
             label_studio_root=Path(root).absolute()
             if (root := environment.get("ANNOTATION_OPS_LABEL_STUDIO_ROOT"))
             else None,
+            service_url=environment.get("ANNOTATION_OPS_URL") or None,
+            webhook_secrets=tuple(filter(None, environment.get("ANNOTATION_OPS_WEBHOOK_SECRET", "").split(","))),
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),
             collect_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_COLLECT_SECONDS", default=30)),
             sweep_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_SWEEP_SECONDS", default=86_400)),

@@ -2,13 +2,12 @@
 
 import json
 import os
-from pathlib import Path
 
 import click
 
 from annotation_ops.adapters.platforms.label_studio.connection import load_connection
 from annotation_ops.adapters.project_folder import load_project
-from annotation_ops.bootstrap import local_data, local_label_studio
+from annotation_ops.bootstrap import local_label_studio, served_folder
 from annotation_ops.settings import Settings
 
 
@@ -35,7 +34,7 @@ def up(project: str, port: int, as_json: bool) -> None:
     server = local_label_studio(settings)
     if server.running() is None:
         click.echo("starting Label Studio", err=True)
-    running = server.start(document_root=_served(settings), port=port)
+    running = server.start(document_root=served_folder(settings), port=port)
     people = {one.annotator_id: connection.sign_in(one.annotator_id) for one in declared.workforce.annotators}
     server.accounts(people.values())
     if as_json:
@@ -63,8 +62,3 @@ def down(as_json: bool) -> None:
         click.echo(json.dumps({"stopped": stopped}))
         return
     click.echo("Label Studio is stopped; its data stay." if stopped else "No Label Studio of this home is running.")
-
-
-def _served(settings: Settings) -> Path | None:
-    """Where the raw data lie, when that is a folder."""
-    return settings.label_studio_root or local_data(settings)

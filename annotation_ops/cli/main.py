@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "annotation_ops.cli.plan:plan",
     "rank": "annotation_ops.cli.rank:rank",
     "report": "annotation_ops.cli.report:report",
+    "serve": "annotation_ops.cli.serve:serve",
     "status": "annotation_ops.cli.status:status",
     "validate": "annotation_ops.cli.validate:validate",
     "what-if": "annotation_ops.cli.what_if:what_if",

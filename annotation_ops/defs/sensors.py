@@ -27,6 +27,9 @@ MAX_TRIES = 5
 WAIT_TIMES = 4
 """Each wait before another try is this many times the one before: with the default minute, the five tries span 85 minutes."""
 
+LONGEST_WAIT = 3
+"""The wait grows this often: with the default minute to an hour, where what is collected without end is tried again."""
+
 FAILED_LOOKED_AT = 100
 """Newest runs of a job among which the new-data sensor looks for days whose ingestion failed."""
 
@@ -90,7 +93,7 @@ def _named(due: Sequence[Due]) -> str:
 def _request(
     instance: dg.DagsterInstance, project: AnnotationProject, due: Due, first_wait: timedelta
 ) -> dg.RunRequest | None:
-    number = _next_try(instance, due.run_key, first_wait)
+    number = _next_try(instance, due.run_key, first_wait, most=None if due.stage == "collect" else MAX_TRIES)
     if number is None:
         return None
     return dg.RunRequest(
@@ -101,20 +104,23 @@ def _request(
     )
 
 
-def _next_try(instance: dg.DagsterInstance, work: str, first_wait: timedelta) -> int | None:
-    """The number of the next try; None while a run of the work is under way, too soon after one failed, or after MAX_TRIES.
+def _next_try(
+    instance: dg.DagsterInstance, work: str, first_wait: timedelta, *, most: int | None = MAX_TRIES
+) -> int | None:
+    """The number of the next try; None while a run of the work is under way, too soon after one failed, or after `most` tries.
 
     Dagster never launches a run key twice, not even one that failed: the number makes a new one.
     """
+    tried = instance.get_runs_count(dg.RunsFilter(tags={WORK_TAG: work}))
     records = instance.get_run_records(dg.RunsFilter(tags={WORK_TAG: work}), limit=MAX_TRIES)
-    if len(records) >= MAX_TRIES or any(record.dagster_run.status in UNFINISHED for record in records):
+    if (most is not None and tried >= most) or any(record.dagster_run.status in UNFINISHED for record in records):
         return None
     newest = records[0] if records else None
     if newest is not None and newest.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
         ended = datetime.fromtimestamp(newest.end_time or 0.0, UTC)
-        if datetime.now(UTC) - ended < first_wait * WAIT_TIMES ** (len(records) - 1):
+        if datetime.now(UTC) - ended < first_wait * WAIT_TIMES ** min(tried - 1, LONGEST_WAIT):
             return None
-    return len(records) + 1
+    return tried + 1
 
 
 def _new_data(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:

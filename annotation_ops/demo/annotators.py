@@ -10,7 +10,6 @@ import httpx
 from annotation_ops.adapters.platforms.label_studio.answers import result_of
 from annotation_ops.adapters.platforms.label_studio.connection import LOCAL_ROUTE, Connection
 from annotation_ops.adapters.platforms.label_studio.local_server import Account
-from annotation_ops.adapters.platforms.label_studio.platform import KEY
 from annotation_ops.adapters.platforms.simulated.behaviour import Visit, answer, seconds_needed
 from annotation_ops.adapters.platforms.simulated.simulation import Simulation
 from annotation_ops.adapters.platforms.simulated.truth_book import TruthBook
@@ -87,7 +86,7 @@ class SimulatedCrew:
             person.close()
 
     def _answer(self, annotator_id: str, data: JsonObject) -> JsonObject:
-        medium = next(str(value) for name, value in data.items() if name != KEY and not name.startswith("ao_"))
+        medium = next(str(value) for name, value in data.items() if not name.startswith("ao_"))
         identity = self._truths.known_as(unquote(medium.removeprefix(LOCAL_ROUTE)))
         person = self._simulation.people[annotator_id]
         if (annotator_id, identity) not in self._answers:

@@ -16,10 +16,9 @@ import dagster as dg
 
 from annotation_ops.adapters.dagster_instance import initialise_instance
 from annotation_ops.adapters.platforms.label_studio.connection import load_connection
-from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer
 from annotation_ops.adapters.platforms.simulated.declaration import load_simulation
 from annotation_ops.adapters.project_folder import load_project
-from annotation_ops.bootstrap import build, local_data, local_label_studio
+from annotation_ops.bootstrap import build, local_label_studio, served_folder
 from annotation_ops.defs.mount import annotation_project_definitions
 from annotation_ops.demo import digits
 from annotation_ops.demo.annotators import SimulatedCrew
@@ -87,7 +86,7 @@ def _crew(
     """Starts Label Studio with an account for everybody; gives the call that lets them work."""
     say("    starting Label Studio; the first time it is installed, which takes two minutes")
     server = local_label_studio(settings)
-    running = server.start(document_root=local_data(settings))
+    running = server.start(document_root=served_folder(settings))
     opened.callback(server.stop)
     folder = settings.projects / project.name
     connection = load_connection(folder / "label_studio.yaml")
@@ -108,7 +107,7 @@ def _prepare(home: Path, *, seed: int, platform: str) -> Settings:
             f"{home}: found files that no demo wrote, expected an empty folder or an earlier demo; name another with --home"
         )
     if home.exists():
-        LocalServer(home / "label_studio", cache=home).stop()
+        local_label_studio(Settings.from_environment({"ANNOTATION_OPS_HOME": str(home)})).stop()
         shutil.rmtree(home)
     home.mkdir(parents=True)
     (home / MARKER).write_text(json.dumps({"written_by": WRITTEN_BY, "seed": seed}) + "\n")

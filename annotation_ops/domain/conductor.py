@@ -69,6 +69,8 @@ class LoopState:
     max_open_batches: int
     last_recorded_at: datetime | None
     last_collected_at: datetime | None
+    doorbell_at: datetime | None
+    """When the platform last said that something happened there: a hint, that it says nothing means nothing."""
     last_commit: str | None
     last_trained_commit: str | None
     labels_since_training: int
@@ -106,7 +108,7 @@ def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Deci
     """What is due: planned -> dispatch, complete -> judge, not settled -> top up, failed -> the next attempt, to be audited -> its
     audit, passed -> publish, labels -> train.
 
-    Work in people's hands is collected every `collect_every`. A clock that went back decides nothing; while too few people are
+    Work in people's hands is collected every `collect_every`, and at once when the doorbell rang. A clock that went back decides nothing; while too few people are
     certified, no work that makes labels is sent out.
     """
     if state.last_recorded_at is not None and now < state.last_recorded_at - CLOCK_TOLERANCE:
@@ -174,10 +176,19 @@ def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Du
                 due.append(_due(state, "publish", attempt.key, "passed, not published yet", _stamp(attempt.judged_at)))
             case _:
                 pass
-    if in_hands and (state.last_collected_at is None or now - state.last_collected_at >= collect_every):
-        window = str(int(now.timestamp() // max(collect_every.total_seconds(), 1)))
-        due.append(_due(state, "collect", "", f"{in_hands} batches are in people's hands", window))
+    if in_hands and (why := _why_collect(state, now, collect_every)):
+        held = f"{in_hands} batches are in people's hands"
+        # As long as collecting fails it is the same piece of work, tried again after longer and longer waits.
+        due.append(_due(state, "collect", "", f"{held}: {why}", _stamp(state.last_collected_at)))
     return due
+
+
+def _why_collect(state: LoopState, now: datetime, collect_every: timedelta) -> str:
+    """ "" when it is too soon."""
+    last = state.last_collected_at
+    if last is None or now - last >= collect_every:
+        return "the interval has passed"
+    return "the platform rang" if state.doorbell_at is not None and state.doorbell_at > last else ""
 
 
 def _relabels(state: LoopState) -> list[Due]:

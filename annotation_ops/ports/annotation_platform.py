@@ -105,13 +105,15 @@ class PlatformAnnotation:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentAnswer:
-    """A changed task to which the person has no answer on the platform now."""
+class StandingAnswers:
+    """What a person's answers to a changed task are now: every other one that the ledger holds from the place was deleted."""
 
     task_key: str
     annotator_id: str
     place: str
     """What the ids of this person's annotations of this very platform task begin with: of a duplicate they begin otherwise."""
+    platform_annotation_ids: frozenset[str]
+    """Empty when the person has no answer there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,8 @@ class AnnotationPage:
     next_cursor: str
     """Opaque; pass it to the next fetch. Fetching again from an old cursor gives everything that changed since."""
     more: bool
-    absent: tuple[AbsentAnswer, ...] = ()
-    """From platforms that do not show deletions as items: an answer that the ledger holds from such a place was deleted."""
+    standing: tuple[StandingAnswers, ...] = ()
+    """From platforms that do not show deletions as items."""
 
 
 class AnnotationPlatform(ABC):

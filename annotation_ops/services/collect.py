@@ -6,13 +6,14 @@ quarantine with the reason. Rows, cursor and audit entry of one page are one tra
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.agreement.measure import judgements_from_values
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,
@@ -25,7 +26,7 @@ from annotation_ops.domain.records import (
     attempt_key,
     content_key,
 )
-from annotation_ops.ports.annotation_platform import AbsentAnswer, AnnotationPlatform, PlatformAnnotation
+from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformAnnotation, StandingAnswers
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger, LedgerTransaction
 from annotation_ops.services.heal import HealReport, heal
@@ -34,9 +35,6 @@ from annotation_ops.services.placement import ensure_project
 
 SWEEP_EVERY = timedelta(days=1)
 """How often everything is read again and every open task is looked up: for what no list of changes shows."""
-
-ONE_LABEL = ("classification", "ordinal")
-"""Task types whose answer is one label of the taxonomy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +96,14 @@ def collect(
     reopened: set[str] = set()
     while True:
         page = platform.fetch_annotations(project_id, cursor=cursor, limit=platform.limits.max_page_size)
-        accepted, refused, skipped = _validate(project, page.items, ledger=ledger, now=now)
-        accepted += _deletions(project, page.absent, ledger=ledger, now=now)
+        shown = {item.task_key for item in page.items} | {one.task_key for one in page.standing}
+        tasks = ledger.tasks_by_key(shown)
+        asked = _asked(project, list(tasks.values()), ledger=ledger)
+        histories = {key: list(ledger.annotation_history(key)) for key in tasks}
+        accepted, refused, skipped = _validate(
+            project, page.items, tasks=tasks, asked=asked, histories=histories, now=now
+        )
+        accepted += _deletions(page.standing, histories=histories, asked=asked, now=now)
         withdrawn = _state_of_deleted(project, accepted, ledger=ledger)
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             new = tx.add_annotations(accepted)
@@ -113,7 +117,8 @@ def collect(
             if new:
                 reopened |= _reopen(project, accepted, ledger=ledger, tx=tx, now=now)
             tx.set_cursor(cursor_name(project.name), page.next_cursor)
-            tx.set_cursor(collected_at_name(project.name), now.isoformat())
+            if not page.more:
+                tx.set_cursor(collected_at_name(project.name), now.isoformat())
             if accepted or refused or skipped:
                 tx.audit(
                     "annotations.collected",
@@ -144,12 +149,18 @@ def collect(
 
 
 def _validate(
-    project: AnnotationProject, items: Sequence[PlatformAnnotation], *, ledger: Ledger, now: datetime
+    project: AnnotationProject,
+    items: Sequence[PlatformAnnotation],
+    *,
+    tasks: Mapping[str, Task],
+    asked: set[tuple[str, str]],
+    histories: Mapping[str, list[Annotation]],
+    now: datetime,
 ) -> tuple[list[Annotation], list[Quarantined], list[tuple[str, str]]]:
-    """Splits what the platform shows into annotations (known ones as they are stored), refused items, and skips."""
-    tasks = ledger.tasks_by_key({item.task_key for item in items})
-    asked = _asked(project, list(tasks.values()), ledger=ledger)
-    histories: dict[str, list[Annotation]] = {key: list(ledger.annotation_history(key)) for key in tasks}
+    """Splits what the platform shows into annotations (known ones as they are stored), refused items, and skips.
+
+    New annotations are added to their task's history.
+    """
     accepted: dict[str, Annotation] = {}
     refused: list[Quarantined] = []
     skipped: list[tuple[str, str]] = []
@@ -172,28 +183,31 @@ def _validate(
 
 
 def _deletions(
-    project: AnnotationProject, absent: Sequence[AbsentAnswer], *, ledger: Ledger, now: datetime
+    standing: Sequence[StandingAnswers],
+    *,
+    histories: Mapping[str, Sequence[Annotation]],
+    asked: set[tuple[str, str]],
+    now: datetime,
 ) -> list[Annotation]:
-    """The last revision of every answer that stood where the platform shows none now."""
-    tasks = ledger.tasks_by_key({one.task_key for one in absent})
-    asked = _asked(project, list(tasks.values()), ledger=ledger)
+    """A further revision of every answer that is gone from the platform: the person's answer before it, or none."""
     gone = []
-    for one in absent:
+    for one in standing:
         if (one.task_key, one.annotator_id) not in asked:
             continue
-        known = [a for a in ledger.annotation_history(one.task_key) if a.annotator_id == one.annotator_id]
+        known = [a for a in histories[one.task_key] if a.annotator_id == one.annotator_id]
         if not known or known[-1].deleted or not known[-1].platform_annotation_id.startswith(one.place):
             continue
+        if known[-1].platform_annotation_id in one.platform_annotation_ids:
+            continue
+        left = [a for a in known if a.platform_annotation_id in one.platform_annotation_ids and not a.deleted]
         gone.append(
             replace(
-                known[-1],
+                left[-1] if left else replace(known[-1], value={}, lead_time_seconds=None),
                 annotation_key=content_key(one.task_key, one.annotator_id, "absent", known[-1].annotation_key),
-                value={},
                 submitted_at=now,
                 collected_at=now,
-                lead_time_seconds=None,
                 revision=known[-1].revision + 1,
-                deleted=True,
+                deleted=not left,
             )
         )
     return gone
@@ -234,7 +248,7 @@ def _fault(
         return item.fault_code, item.fault
     if item.state == "deleted":
         return None
-    if project.contract.task_type not in ONE_LABEL:
+    if project.contract.task_type not in CATEGORICAL:
         return _shape_fault(project, item)
     label = item.value.get("label")
     if label not in project.taxonomy.names:

@@ -4,7 +4,6 @@ A task that somebody deleted on the platform, or a second copy that a run left w
 changes. So now and then every open task is looked up, asked for again where it is gone, and withdrawn where it is double.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,10 +28,11 @@ def heal(
     """Makes the platform hold every open assignment once. Raises TransientError when the platform fails; repeat it then."""
     recreated = withdrawn = 0
     for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION}):
-        waiting: defaultdict[str, list[str]] = defaultdict(list)
-        for assignment in ledger.assignments(project.name, attempt.batch_id, attempt.number):
-            if assignment.state is AssignmentState.OPEN:
-                waiting[assignment.task_key].append(assignment.annotator_id)
+        waiting = {
+            assignment.task_key
+            for assignment in ledger.assignments(project.name, attempt.batch_id, attempt.number)
+            if assignment.state is AssignmentState.OPEN
+        }
         tasks = [
             task for task in ledger.tasks(project.name, attempt.batch_id, attempt.number) if task.task_key in waiting
         ]
@@ -48,9 +48,6 @@ def heal(
             due_at=attempt.due_at or now,
             now=now,
         )
-        # One person's part of a task may be gone while another's is still there.
-        names = {key: task.platform_task_id or "" for key, task in ledger.tasks_by_key(waiting).items()}
-        platform.assign(project_id, {names[key]: people for key, people in sorted(waiting.items())})
         recreated += placed.created
         withdrawn += placed.withdrawn
     if recreated or withdrawn:

@@ -19,7 +19,7 @@ from annotation_ops.ports.ledger import Ledger
 class Placement:
     created: int
     adopted: int
-    """Found on the platform without being recorded: a call whose answer was lost."""
+    """Found on the platform under another id than the recorded one, or with none recorded: a call whose answer was lost."""
     withdrawn: int
     """Duplicates on the platform, taken back."""
 
@@ -88,10 +88,12 @@ def _create(
     for assignment in ledger.assignments(project.name, batch_id, number):
         if assignment.state is AssignmentState.OPEN:
             people[assignment.task_key].append(assignment.annotator_id)
-    orphans = [task for task in tasks if task.task_key in found and task.platform_task_id is None]
+    present = {found[key][0]: asked for key, asked in people.items() if key in found}
+    if present:
+        # A call that was cut off asked some of the people only; somebody may have deleted one person's part.
+        platform.assign(project_id, present)
+    orphans = [task for task in tasks if task.task_key in found and task.platform_task_id not in found[task.task_key]]
     if orphans:
-        # A call that was cut off may have asked some of the people only.
-        platform.assign(project_id, {found[task.task_key][0]: people[task.task_key] for task in orphans})
         with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
             for task in orphans:
                 tx.record_platform_task(task.task_key, found[task.task_key][0])

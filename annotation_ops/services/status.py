@@ -9,6 +9,7 @@ from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services import train
 from annotation_ops.services.certification import certified_people
 from annotation_ops.services.collect import collected_at
+from annotation_ops.services.doorbell import rung_at
 from annotation_ops.services.rank import ranking_cursor
 
 
@@ -29,6 +30,7 @@ def loop_state(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> 
         max_open_batches=project.workflow.max_open_batches,
         last_recorded_at=ledger.last_recorded_at(),
         last_collected_at=collected_at(project.name, ledger=ledger),
+        doorbell_at=rung_at(project.name, ledger=ledger),
         last_commit=commits[-1].commit_id if commits and not publishing else None,
         last_trained_commit=last_trained.commit if last_trained else None,
         labels_since_training=sum(

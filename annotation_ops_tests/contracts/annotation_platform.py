@@ -335,8 +335,9 @@ class AnnotationPlatformContract:
             gone.update(
                 (one.task_key, one.annotator_id)
                 for page in after
-                for one in page.absent
+                for one in page.standing
                 if deleted.platform_annotation_id.startswith(one.place)
+                and deleted.platform_annotation_id not in one.platform_annotation_ids
             )
             assert gone == {answer}
             assert answer not in {(i.task_key, i.annotator_id) for i in items.values() if i.state != "deleted"}

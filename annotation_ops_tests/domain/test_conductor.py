@@ -30,6 +30,7 @@ STATE = LoopState(
     max_open_batches=2,
     last_recorded_at=NOW,
     last_collected_at=None,
+    doorbell_at=None,
     last_commit=None,
     last_trained_commit=None,
     labels_since_training=0,
@@ -120,6 +121,26 @@ def test_work_in_peoples_hands_is_collected_once_per_interval() -> None:
     assert soon.due == ()
     assert stages(later) == [("collect", "")]
     assert first.due[0].run_key != later.due[0].run_key
+
+
+def test_a_ring_since_the_last_collection_collects_at_once() -> None:
+    state = replace(STATE, attempts=(attempt("2026-01-05-active-01", BatchState.IN_ANNOTATION),), last_collected_at=NOW)
+    soon = NOW + timedelta(seconds=3)
+
+    assert stages(due(replace(state, doorbell_at=NOW + timedelta(seconds=1)), soon)) == [("collect", "")]
+    assert due(replace(state, doorbell_at=NOW), soon).due == ()
+    assert due(replace(state, doorbell_at=NOW - timedelta(seconds=1)), soon).due == ()
+    assert due(replace(STATE, last_collected_at=NOW, doorbell_at=soon), soon).due == ()
+
+
+def test_collecting_that_failed_is_the_same_piece_of_work_until_it_succeeds() -> None:
+    state = replace(STATE, attempts=(attempt("2026-01-05-active-01", BatchState.IN_ANNOTATION),), last_collected_at=NOW)
+    ways = [
+        due(replace(state, doorbell_at=NOW + timedelta(seconds=bell)), NOW + timedelta(seconds=31 + bell))
+        for bell in (1, 40, 80)
+    ]
+
+    assert len({one.due[0].run_key for one in ways}) == 1
 
 
 def test_a_new_ranking_starts_one_batch_at_a_time_until_the_limit() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from annotation_ops.adapters.platforms.label_studio.label_config import CONTROL, OBJECT
 from annotation_ops.domain.errors import InvalidInput
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.records import JsonObject
 
 PRECISION = 6
@@ -20,7 +21,7 @@ def value_of(result: Sequence[Mapping[str, Any]], *, task_type: str, text: str =
     `text` is the text that spans point into. Raises InvalidInput saying what the answer is instead.
     """
     items = [_item(entry) for entry in result]
-    if task_type in ("classification", "ordinal"):
+    if task_type in CATEGORICAL:
         chosen = [choice for kind, value in items for choice in _listed(kind, value, "choices")]
         if len(chosen) != 1:
             raise InvalidInput(f"found {len(chosen)} choices, expected one")
@@ -48,7 +49,7 @@ def result_of(
     value: JsonObject, *, task_type: str, size: tuple[int, int] | None = None, text: str = ""
 ) -> list[JsonObject]:
     """The `result` list that Label Studio stores for a value; `size` is (width, height) of the picture in pixels."""
-    if task_type in ("classification", "ordinal"):
+    if task_type in CATEGORICAL:
         return [_entry("choices", {"choices": [value["label"]]})]
     if task_type == "text":
         return [_entry("textarea", {"text": [value["text"]]})]

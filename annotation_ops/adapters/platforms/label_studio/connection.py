@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import yaml
-from jsonschema import Draft202012Validator
-
-from annotation_ops.domain.errors import Fault, InvalidDocument, InvalidInput, NotFound
+from annotation_ops.adapters.platforms.document import read_document
+from annotation_ops.adapters.platforms.label_studio.webhooks import Inbox
+from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.records import JsonObject
 
 LOCAL_ROUTE = "/data/local-files/?d="
@@ -44,6 +43,8 @@ class Connection:
     """Folder that the Label Studio server serves; file:// URIs below it can be shown."""
     s3_endpoint: str | None = None
     """Of an S3-compatible store that is not AWS, as the Label Studio server reaches it."""
+    inbox: Inbox | None = None
+    """Where its webhooks go; None for no webhooks."""
     read_text: Callable[[str], str] = _unread
     """The text behind a URI: people mark it up, so it goes to the server itself."""
 
@@ -84,18 +85,6 @@ class Connection:
 
 
 def load_connection(path: Path, *, document_root: Path | None = None, s3_endpoint: str | None = None) -> Connection:
-    """Raises NotFound for a missing file, InvalidDocument with every fault."""
-    if not path.is_file():
-        raise NotFound(f"{path}: found no file, expected label_studio.yaml with the addresses people sign in with")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise InvalidDocument((Fault(path.name, "", f"no YAML ({said})", "a YAML document"),)) from error
-    faults = tuple(
-        Fault(path.name, ".".join(map(str, error.absolute_path)), error.message, "what docs/label-studio.md shows")
-        for error in Draft202012Validator(SCHEMA).iter_errors(content)
-    )
-    if faults:
-        raise InvalidDocument(faults)
+    """Raises InvalidDocument with every fault."""
+    content = read_document(path, SCHEMA)
     return Connection(content.get("sign_in", ""), dict(content.get("people", {})), document_root, s3_endpoint)

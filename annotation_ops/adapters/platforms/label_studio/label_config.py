@@ -6,6 +6,7 @@ from xml.sax.saxutils import quoteattr
 from markdown_it import MarkdownIt
 
 from annotation_ops.domain.errors import Unsupported
+from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.ports.annotation_platform import PlatformProjectSpec
 
 CONTROL = "label"
@@ -33,7 +34,12 @@ def label_config(spec: PlatformProjectSpec) -> str:
 
 def config_hash(spec: PlatformProjectSpec) -> str:
     """12 hex that differ whenever what people can answer differs."""
-    return sha256(label_config(spec).encode()).hexdigest()[:12]
+    return short_hash(label_config(spec))
+
+
+def short_hash(text: str) -> str:
+    """12 hex: enough to see that a text is another one."""
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def instructions_html(markdown: str) -> str:
@@ -49,7 +55,7 @@ def _shown(spec: PlatformProjectSpec) -> str:
 
 def _asked(spec: PlatformProjectSpec) -> str:
     to = f'name="{CONTROL}" toName="{OBJECT}"'
-    if spec.task_type in ("classification", "ordinal"):
+    if spec.task_type in CATEGORICAL:
         choices = _options("Choice", spec.labels)
         return f'<Choices {to} choice="single" required="true" showInline="true">\n{choices}\n  </Choices>'
     if spec.task_type == "text":

@@ -76,28 +76,15 @@ class LocalServer:
                 venv.create(self._environment, with_pip=True)
                 lock = resources.files(__package__).joinpath("server.lock")
                 with resources.as_file(lock) as requirements:
-                    self._run(
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--disable-pip-version-check",
-                        "--no-warn-script-location",
-                        "--require-hashes",
-                        "-r",
-                        str(requirements),
-                    )
+                    quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-script-location")
+                    self._run("-m", "pip", "install", *quiet, "--require-hashes", "-r", str(requirements))
                 (self._environment / "installed").touch()
             if not self._template.exists():
                 fresh = self._template.with_suffix(".new")
                 shutil.rmtree(fresh, ignore_errors=True)
                 fresh.mkdir()
                 self._run(
-                    "-m",
-                    "label_studio.manage",
-                    "migrate",
-                    "--verbosity",
-                    "0",
+                    *("-m", "label_studio.manage", "migrate", "--verbosity", "0"),
                     LABEL_STUDIO_BASE_DATA_DIR=str(fresh),
                     DJANGO_SETTINGS_MODULE="label_studio.core.settings.label_studio",
                     PYTHONPATH=str(self._package()),

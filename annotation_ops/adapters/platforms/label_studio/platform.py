@@ -21,10 +21,10 @@ from annotation_ops.adapters.platforms.label_studio.queues import (
     project_queues,
     rows_of,
 )
+from annotation_ops.adapters.platforms.label_studio.webhooks import ensure_webhooks
 from annotation_ops.domain.errors import AnnotationOpsError, InvalidInput, NotFound, TransientError, Unsupported
 from annotation_ops.domain.records import JsonObject
 from annotation_ops.ports.annotation_platform import (
-    AbsentAnswer,
     AnnotationPage,
     AnnotationPlatform,
     Capability,
@@ -33,6 +33,7 @@ from annotation_ops.ports.annotation_platform import (
     PlatformLimits,
     PlatformProject,
     PlatformProjectSpec,
+    StandingAnswers,
     TaskReceipt,
     TaskSpec,
 )
@@ -87,7 +88,6 @@ class LabelStudio(AnnotationPlatform):
     def __init__(self, client: LabelStudioClient, connection: Connection) -> None:
         self._client = client
         self._connection = connection
-        self._numbers: dict[str, int] = {}
 
     def check(self) -> PlatformHealth:
         try:
@@ -102,7 +102,10 @@ class LabelStudio(AnnotationPlatform):
         if not spec.labels and spec.task_type != "text":
             raise InvalidInput(f"project {spec.name!r}: found no labels, expected at least one")
         home, mended = ensure_home(self._client, spec)
-        return PlatformProject(str(home.number), mended)
+        queues = project_queues(self._client, str(home.number)).queues
+        numbers = [queue.number for queue in queues if queue.mark.taxonomy == spec.version]
+        rung = ensure_webhooks(self._client, numbers, spec.name, self._connection.inbox)
+        return PlatformProject(str(home.number), (*mended, *rung))
 
     def create_tasks(self, project_id: str, tasks: Sequence[TaskSpec]) -> tuple[TaskReceipt, ...]:
         """A task for somebody without a Label Studio account fails by itself; one without its medium refuses the call."""
@@ -169,33 +172,31 @@ class LabelStudio(AnnotationPlatform):
             raise InvalidInput(f"found a page size of {limit}, expected 1..{self.limits.max_page_size}")
         position = Cursor.parse(cursor)
         queues = project_queues(self._client, project_id)
-        emails = {number: email for email, number in self._accounts(fresh=True).items()}
+        emails = {number: email for email, number in self._accounts().items()}
         if position.sweep_began_at is None:
             position = replace(position, sweep_began_at=self._client.server_time or datetime.now(UTC))
         items: list[PlatformAnnotation] = []
-        absent: list[AbsentAnswer] = []
+        standing: list[StandingAnswers] = []
         order = [queue for queue in queues.queues if position.reading is None or queue.number >= position.reading]
-        for at, queue in enumerate(order):
+        for queue in order:
             while len(items) < limit:
                 start, size = position.start(queue.number), limit - len(items)
                 rows = [] if queue.tasks == 0 and start == BEGINNING else self._changed(queue, start, size)
                 for row in rows:
                     answers = list(self._annotations(queue, row, emails))
                     owner = queue.mark.annotator or ""
-                    if all(answer.annotator_id != owner for answer in answers):
-                        absent.append(AbsentAnswer(str(row["data"].get(KEY, "")), owner, _place(row)))
+                    own = frozenset(one.platform_annotation_id for one in answers if one.annotator_id == owner)
+                    standing.append(StandingAnswers(str(row["data"].get(KEY, "")), owner, _place(row), own))
                     items += answers
                 position = position.moved(queue.number, _after(start, rows))
                 if len(rows) < size:
                     break
-            else:
-                return AnnotationPage(tuple(items), position.text(), True, tuple(absent))
-            if len(items) >= limit and at + 1 < len(order):
-                return AnnotationPage(tuple(items), position.text(), True, tuple(absent))
+            if len(items) >= limit:
+                return AnnotationPage(tuple(items), position.text(), True, tuple(standing))
         done = replace(
             position, reading=None, swept_at=position.sweep_began_at or position.swept_at, sweep_began_at=None
         )
-        return AnnotationPage(tuple(items), done.text(), False, tuple(absent))
+        return AnnotationPage(tuple(items), done.text(), False, tuple(standing))
 
     def withdraw_tasks(self, project_id: str, platform_task_ids: Collection[str]) -> None:
         """An overlap of 0 keeps Label Studio from offering a task; deleting it could take an answer along that is just coming."""
@@ -210,7 +211,10 @@ class LabelStudio(AnnotationPlatform):
         everything = {task[medium] for tasks in wanted.values() for task in tasks}
         connect_folders(self._client, queues.home.number, everything, self._connection)
         for person, tasks in sorted(wanted.items()):
-            queue = open_queue(self._client, queues, person)
+            queue = queues.of(person)
+            if queue is None:
+                queue = open_queue(self._client, queues, person)
+                ensure_webhooks(self._client, [queue.number], queue.mark.project, self._connection.inbox)
             connect_buckets(self._client, queue.number, [task[medium] for task in tasks], self._connection)
             for start in range(0, len(tasks), IMPORT_CHUNK):
                 chunk = [{"data": data} for data in tasks[start : start + IMPORT_CHUNK]]
@@ -291,14 +295,12 @@ class LabelStudio(AnnotationPlatform):
                 fault=fault[1],
             )
 
-    def _accounts(self, *, fresh: bool = False) -> Mapping[str, int]:
+    def _accounts(self) -> Mapping[str, int]:
         """E-mail in lower case -> user number."""
-        if fresh or not self._numbers:
-            self._numbers = {user["email"].lower(): user["id"] for user in self._client.pages("/api/users/")}
-        return self._numbers
+        return {user["email"].lower(): user["id"] for user in self._client.pages("/api/users/")}
 
     def _unknown(self, people: Collection[str]) -> set[str]:
-        known = self._accounts(fresh=True)
+        known = self._accounts()
         return {person for person in people if self._connection.sign_in(person).lower() not in known}
 
     def _no_account(self, people: Sequence[str]) -> str:

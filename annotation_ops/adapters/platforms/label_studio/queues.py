@@ -8,10 +8,14 @@ more project without tasks, the home, stands for the annotation project and give
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 
 from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
-from annotation_ops.adapters.platforms.label_studio.label_config import config_hash, instructions_html, label_config
+from annotation_ops.adapters.platforms.label_studio.label_config import (
+    config_hash,
+    instructions_html,
+    label_config,
+    short_hash,
+)
 from annotation_ops.domain.errors import Conflict, NotFound
 from annotation_ops.domain.records import JsonObject
 from annotation_ops.ports.annotation_platform import PlatformProjectSpec
@@ -66,7 +70,7 @@ class Queue:
 
     @property
     def changed_by_hand(self) -> bool:
-        return sha256(self.label_config.encode()).hexdigest()[:12] != self.mark.config
+        return short_hash(self.label_config) != self.mark.config
 
 
 def read_queues(client: LabelStudioClient) -> list[Queue]:
@@ -117,7 +121,7 @@ def ensure_home(client: LabelStudioClient, spec: PlatformProjectSpec) -> tuple[Q
     mine = [queue for queue in read_queues(client) if queue.mark.project == spec.name]
     home = next((queue for queue in mine if queue.mark.annotator is None), None)
     if home is None:
-        _create(client, spec, wanted)
+        client.post("/api/projects/", {**_settings(spec, wanted), "title": _title(wanted)})
         # Two processes may create at the same time: both then take the older one.
         return next(q for q in read_queues(client) if q.mark.project == spec.name and q.mark.annotator is None), ()
     if home.mark.taxonomy == wanted.taxonomy and home.mark.config != wanted.config:
@@ -139,10 +143,7 @@ def ensure_home(client: LabelStudioClient, spec: PlatformProjectSpec) -> tuple[Q
 
 
 def open_queue(client: LabelStudioClient, queues: ProjectQueues, annotator_id: str) -> Queue:
-    """The person's queue under the home's taxonomy, created like the home when there is none."""
-    found = queues.of(annotator_id)
-    if found is not None:
-        return found
+    """A queue for the person under the home's taxonomy, made like the home."""
     home = client.get(f"/api/projects/{queues.home.number}/")
     mark = QueueMark(**{**asdict(queues.home.mark), "annotator": annotator_id})
     if queues.home.changed_by_hand:
@@ -156,10 +157,6 @@ def open_queue(client: LabelStudioClient, queues: ProjectQueues, annotator_id: s
         {**{name: home[name] for name in copied}, "title": _title(mark), "description": mark.text()},
     )
     return Queue(created["id"], mark, created["label_config"], 0)
-
-
-def _create(client: LabelStudioClient, spec: PlatformProjectSpec, mark: QueueMark) -> None:
-    client.post("/api/projects/", {**_settings(spec, mark), "title": _title(mark)})
 
 
 def _settings(spec: PlatformProjectSpec, mark: QueueMark) -> JsonObject:
@@ -183,7 +180,7 @@ def _mark(spec: PlatformProjectSpec, annotator_id: str | None) -> QueueMark:
         media=spec.media,
         taxonomy=spec.version,
         config=config_hash(spec),
-        guideline=sha256(spec.instructions.encode()).hexdigest()[:12],
+        guideline=short_hash(spec.instructions),
     )
 
 

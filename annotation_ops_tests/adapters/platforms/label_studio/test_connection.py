@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from annotation_ops.adapters.platforms.label_studio.connection import Connection, load_connection
-from annotation_ops.domain.errors import InvalidDocument, InvalidInput, NotFound
+from annotation_ops.domain.errors import InvalidDocument, InvalidInput
 
 CONNECTION = Connection("{id}@crew.example", {"ann-07": "Partner@elsewhere.example"}, Path("/srv/data"))
 
@@ -61,7 +61,7 @@ def test_a_text_goes_itself() -> None:
         ("version: 1.0.0\nsign_in: nobody@crew.example\n", "sign_in"),
         ("version: 1.0.0\npeople: {ann: nobody}\n", "people.ann"),
         ("version: 1.0.0\nsign_in: '{id}@a'\nextra: 1\n", ""),
-        ("a: [", ""),
+        ("a: [", "line 1"),
         ("- a\n", ""),
     ],
 )
@@ -74,5 +74,5 @@ def test_a_document_that_says_something_else_names_the_place(tmp_path: Path, tex
 
 
 def test_a_missing_document_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"label_studio\.yaml"):
+    with pytest.raises(InvalidDocument, match=r"label_studio\.yaml"):
         load_connection(tmp_path / "label_studio.yaml")

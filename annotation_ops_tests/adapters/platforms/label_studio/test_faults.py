@@ -15,7 +15,7 @@ import pytest
 from annotation_ops.adapters.platforms.label_studio.answers import result_of
 from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
 from annotation_ops.adapters.platforms.label_studio.local_server import LocalServer, RunningServer
-from annotation_ops.adapters.platforms.label_studio.platform import KEY, WITHDRAWN, LabelStudio
+from annotation_ops.adapters.platforms.label_studio.platform import COPY, KEY, WITHDRAWN, LabelStudio
 from annotation_ops.adapters.platforms.label_studio.queues import read_queues, rows_of
 from annotation_ops.demo.annotators import SignedInAnnotator
 from annotation_ops.domain.audit import verify
@@ -188,6 +188,47 @@ def test_a_second_copy_that_a_dead_run_left_is_withdrawn_by_the_sweep(floor: Flo
     floor.work()
     floor.sweep()
     floor.check()
+
+
+def test_when_the_recorded_copy_is_deleted_the_other_one_is_taken_over(floor: Floor) -> None:
+    floor.shop.send()
+    project_id = floor.shop.platform_project()
+    key = floor.live()[0][0]
+    floor.shop.platform.create_tasks(
+        project_id,
+        [TaskSpec(key, floor.live()[0][2]["data"], tuple(sorted({p for k, p, _ in floor.live() if k == key})))],
+    )
+    recorded, other = floor.shop.platform.find_tasks(project_id, [key])[key]
+    for _, _, row in floor.live():
+        if f"{row['data'][KEY]}.{row['data'][COPY]}" == recorded:
+            floor.client.delete(f"/api/tasks/{row['id']}/")
+
+    floor.sweep()
+
+    assert floor.shop.ledger.tasks_by_key([key])[key].platform_task_id == other
+    assert floor.asked() == floor.expected()
+    floor.work()
+    floor.sweep()
+    floor.check()
+
+
+def test_when_the_newer_of_two_answers_is_deleted_the_older_one_counts_again(floor: Floor) -> None:
+    floor.shop.send()
+    floor.work()
+    key, person, row = floor.live()[0]
+    floor.shop.collect()
+    crew = floor.crew[person]
+    wrong = next(label for label in "0123456789" if label != row["annotations"][0]["result"][0]["value"]["choices"][0])
+    newer = crew.call("POST", f"/api/tasks/{row['id']}/annotations/", body(wrong))
+    floor.shop.collect()
+    assert {"label": wrong} in [one.value for one in floor.shop.annotations()]
+    crew.call("DELETE", f"/api/annotations/{newer['id']}/")
+
+    for _ in range(2):
+        floor.shop.collect()
+        floor.check()
+    history = [one for one in floor.shop.ledger.annotation_history(key) if one.annotator_id == person]
+    assert [(one.revision, one.deleted) for one in history] == [(1, False), (2, False), (3, False)]
 
 
 def test_a_deleted_answer_is_waited_for_again(floor: Floor) -> None:
