@@ -91,7 +91,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         store=lambda project: object_store(_address(settings, project.sources.raw.uri), settings),
         reports=object_store(settings.reports, settings),
         logs=lambda project: _log_store(project, settings),
-        platform=lambda project: _platform(project, settings, time, opened),
+        platform=lambda project: _platform(project, settings, time, decoder, opened),
         trigger=lambda project: _trigger(project, tracking),
         close=close,
     )
@@ -140,9 +140,11 @@ def _log_store(project: AnnotationProject, settings: Settings) -> ObjectStore | 
     return object_store(_address(settings, uri), settings) if uri is not None else None
 
 
-def _platform(project: AnnotationProject, settings: Settings, clock: Clock, opened: ExitStack) -> AnnotationPlatform:
+def _platform(
+    project: AnnotationProject, settings: Settings, clock: Clock, decoder: MediaDecoder, opened: ExitStack
+) -> AnnotationPlatform:
     if project.workflow.platform == "label_studio":
-        return _label_studio(project, settings, opened)
+        return _label_studio(project, settings, decoder, opened)
     from annotation_ops.adapters.platforms.simulated.declaration import load_simulation
     from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
 
@@ -150,7 +152,9 @@ def _platform(project: AnnotationProject, settings: Settings, clock: Clock, open
     return SimulatedPlatform(settings.home / "simulated_platform.sqlite", simulation=simulation, clock=clock)
 
 
-def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitStack) -> AnnotationPlatform:
+def _label_studio(
+    project: AnnotationProject, settings: Settings, decoder: MediaDecoder, opened: ExitStack
+) -> AnnotationPlatform:
     from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
     from annotation_ops.adapters.platforms.label_studio.connection import load_connection
     from annotation_ops.adapters.platforms.label_studio.platform import LabelStudio
@@ -162,7 +166,12 @@ def _label_studio(project: AnnotationProject, settings: Settings, opened: ExitSt
         s3_endpoint=settings.s3_endpoint,
     )
     store = object_store(_address(settings, project.sources.raw.uri), settings)
-    connection = replace(declared, read_text=lambda uri: _text(store, uri, max_bytes=project.contract.max_bytes))
+    limit = project.contract.max_bytes
+    connection = replace(
+        declared,
+        read_text=lambda uri: _text(store, uri, max_bytes=limit),
+        picture_size=lambda uri: _picture_size(store, decoder, uri, max_bytes=limit),
+    )
     url, token = settings.label_studio_url, settings.label_studio_token
     inbox = settings.service_url or (LOCAL_SERVICE if url is None else None)
     if inbox is not None:
@@ -189,6 +198,13 @@ def _text(store: ObjectStore, uri: str, *, max_bytes: int) -> str:
         raise InvalidInput(
             f"{uri}: found bytes that are no UTF-8 ({error.reason} at {error.start}), expected text"
         ) from None
+
+
+def _picture_size(store: ObjectStore, decoder: MediaDecoder, uri: str, *, max_bytes: int) -> tuple[int, int]:
+    seen = decoder.probe(store.read(store.key_of(uri), max_bytes=max_bytes), media="image")
+    if seen.width is None or seen.height is None:
+        raise InvalidInput(f"{uri}: found {seen.media_type}, expected a picture")
+    return seen.width, seen.height
 
 
 def local_label_studio(settings: Settings) -> "LocalServer":

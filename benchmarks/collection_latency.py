@@ -18,7 +18,7 @@ from annotation_ops.adapters.platforms.simulated.declaration import load_simulat
 from annotation_ops.bootstrap import local_label_studio, served_folder
 from annotation_ops.demo import digits
 from annotation_ops.demo.annotators import SimulatedCrew
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops_tests.dagster.deployment import Deployment, deployment
 from annotation_ops_tests.dagster.server import dagster_server
 
@@ -81,7 +81,7 @@ def main() -> None:
                 ANNOTATION_OPS_URL=f"http://127.0.0.1:{port}",
             )
             here.edit("workflow.yaml", "platform: simulated", "platform: label_studio")
-            here.edit("workflow.yaml", "batch_size: 60", "batch_size: 12")
+            here.edit("workflow.yaml", "batch_size: 60", "batch_size: 24")
             serve = None
             if webhooks:
                 command = [str(Path(sys.executable).with_name("annotation-ops")), "serve", "--port", str(port)]
@@ -95,7 +95,9 @@ def main() -> None:
                 local_label_studio(here.settings).stop()
             way = "with webhooks" if webhooks else "interval of 30 s only"
             each = ", ".join(f"{one:.1f}" for one in spent)
-            print(f"{way:22s} median {statistics.median(spent):5.1f} s, worst {max(spent):5.1f} s   ({each})", flush=True)
+            print(
+                f"{way:22s} median {statistics.median(spent):5.1f} s, worst {max(spent):5.1f} s   ({each})", flush=True
+            )
 
 
 if __name__ == "__main__":

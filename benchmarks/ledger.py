@@ -10,14 +10,13 @@ from pathlib import Path
 
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
     AssignmentState,
     Attempt,
     Batch,
-    BatchPurpose,
-    BatchState,
     DocumentVersions,
     Task,
     task_key,

@@ -6,8 +6,8 @@ import json
 import click
 
 from annotation_ops.cli.deployment import deployment, named_project
+from annotation_ops.domain.batches import parse_attempt_key
 from annotation_ops.domain.errors import InvalidInput
-from annotation_ops.domain.records import parse_attempt_key
 from annotation_ops.services.govern import override
 
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from annotation_ops.bootstrap import Parts
 from annotation_ops.defs import pictures
+from annotation_ops.domain.batches import makes_labels, parse_attempt_key
 from annotation_ops.domain.errors import AnnotationOpsError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.statistic import Statistic
-from annotation_ops.domain.records import Task, VerdictRecord, makes_labels, parse_attempt_key
+from annotation_ops.domain.records import Task, VerdictRecord
 from annotation_ops.domain.selection.request import RankReport
 from annotation_ops.services.annotators import AnnotatorReport
 from annotation_ops.services.calibration import CalibrationReport
@@ -104,7 +105,8 @@ def rank_metadata(report: RankReport) -> Metadata:
 def dispatch_metadata(project: AnnotationProject, report: DispatchReport, parts: Parts) -> Metadata:
     batch_id, number = parse_attempt_key(report.key)
     tasks = parts.ledger.tasks(project.name, batch_id, number)
-    reasons = Counter(task.selection_reason for task in tasks)
+    # What follows the brace is the label that a stage or a gold task is about: not for everybody to see.
+    reasons = Counter(task.selection_reason.partition(":{")[0] for task in tasks)
     shown: Metadata = {
         "state": report.state.value,
         "tasks": len(tasks),

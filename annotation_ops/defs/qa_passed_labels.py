@@ -9,8 +9,8 @@ from annotation_ops.defs.declared import key, project_asset
 from annotation_ops.defs.metadata import check_metadata, judge_metadata
 from annotation_ops.defs.partitions import batches
 from annotation_ops.defs.reports import MOST_REPORTS, write_batch_report
+from annotation_ops.domain.batches import makes_labels
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import makes_labels
 from annotation_ops.services.judge import judge_attempt, verdict_in_force
 from annotation_ops.services.publish import write_gold
 

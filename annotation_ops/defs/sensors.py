@@ -62,7 +62,7 @@ def _conductor(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
     @dg.sensor(
         name=dagster_name(project, "conductor"),
         jobs=[jobs[name] for name in stages],
-        minimum_interval_seconds=10,
+        minimum_interval_seconds=5,
         description="Turns what is due into runs: planned -> dispatch, complete -> judge, not settled -> top up, "
         "failed -> the next attempt, to be audited -> its audit, passed -> publish, new labels -> train.",
     )

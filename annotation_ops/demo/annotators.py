@@ -10,6 +10,7 @@ import httpx
 from annotation_ops.adapters.platforms.label_studio.answers import result_of
 from annotation_ops.adapters.platforms.label_studio.connection import LOCAL_ROUTE, Connection
 from annotation_ops.adapters.platforms.label_studio.local_server import Account
+from annotation_ops.adapters.platforms.label_studio.queues import REVIEW_TITLE
 from annotation_ops.adapters.platforms.simulated.behaviour import Visit, answer, seconds_needed
 from annotation_ops.adapters.platforms.simulated.simulation import Simulation
 from annotation_ops.adapters.platforms.simulated.truth_book import TruthBook
@@ -33,7 +34,8 @@ class SignedInAnnotator:
         """Label Studio projects whose title names this person."""
         rows = self._http.get("/api/projects/", params={"page_size": 1000, "include": "id,title"})
         found = rows.raise_for_status().json()["results"]
-        return sorted(row["id"] for row in found if row["title"].endswith(f" - {self.annotator_id}"))
+        mine = tuple(f" - {self.annotator_id}{kind}" for kind in ("", REVIEW_TITLE))
+        return sorted(row["id"] for row in found if row["title"].endswith(mine))
 
     def work(self, answer: Answer, *, most: int = 1_000_000) -> int:
         """Answers what every queue offers until it offers nothing, `most` tasks at most; returns how many."""

@@ -65,7 +65,7 @@ class Driver:
         self.runs += 1
         if not result.success:
             self.failed.append(result.run_id)
-        self.report(f"{job.name:<16} {request.partition_key or '':<24} {_ending(result)}".rstrip())
+        self.report(f"{job.name:<16} {request.partition_key or '':<40} {_ending(result)}".rstrip())
         return result.success
 
     def _is_fresh(self, request: dg.RunRequest) -> bool:

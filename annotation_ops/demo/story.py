@@ -16,10 +16,10 @@ from annotation_ops.adapters.mlops.function_trigger import TrainingContext
 from annotation_ops.bootstrap import Parts
 from annotation_ops.demo import digits, training
 from annotation_ops.demo.driver import Driver
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import AnnotationOpsError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.monitor import Monitor
-from annotation_ops.domain.records import BatchState
 from annotation_ops.ports.clock import Clock
 
 FIRST_DELIVERY, SECOND_DELIVERY, BROKEN_DELIVERY = date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 14)
@@ -133,7 +133,7 @@ class Story:
         ledger, name = self.parts.ledger, self.project.name
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            started = self._tick("conductor")
+            started = self._tick("conductor") + self._tick("milestone")
             waiting = ledger.attempts(name, states={BatchState.IN_ANNOTATION, BatchState.PLANNED})
             if not started and not waiting:
                 return

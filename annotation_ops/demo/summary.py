@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from annotation_ops.bootstrap import Parts
 from annotation_ops.demo import digits, training
 from annotation_ops.demo.driver import Driver
+from annotation_ops.domain.batches import BatchState, parse_attempt_key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import BatchState, parse_attempt_key
 from annotation_ops.domain.tables import LABEL_FEATURES, MODEL_PERFORMANCE
 from annotation_ops.services.judge import false_judgements, verdict_in_force
 from annotation_ops.services.judgements import consensus_of
@@ -60,12 +60,14 @@ class Grader:
         rows = []
         for attempt in ledger.attempts(name):
             verdict = verdict_in_force(name, attempt.key, ledger=ledger)
-            evidence = verdict.document["statistics"][statistic] if verdict else {}
+            document = verdict.document if verdict else {}
+            evidence = document.get("statistics", {}).get(statistic, {})
             rows.append(
                 {
                     "batch": attempt.key,
                     "tasks": len(ledger.tasks(name, attempt.batch_id, attempt.number)),
                     "verdict": verdict.outcome if verdict else None,
+                    "why": document["reasons"][0]["text"] if verdict else None,
                     "statistic": statistic,
                     **{key: evidence.get(key) for key in ("value", "low", "high")},
                     "state": attempt.state.value,
@@ -157,10 +159,16 @@ class Grader:
 def lines(summary: Mapping[str, Any]) -> list[str]:
     """The summary as a person reads it."""
     labels, random = summary["labels"], summary["against_random"]
-    out = ["", f"{'batch':<28} tasks  {'verdict':<12}  {'agreement (95% interval)':<28}  state"]
+    out = ["", f"{'batch':<40} tasks  {'verdict':<12}  {'agreement (95% interval), or result':<38}  state"]
     for row in summary["batches"]:
-        interval = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" if row["value"] is not None else "–"
-        out.append(f"{row['batch']:<28} {row['tasks']:>5}  {row['verdict'] or '–':<12}  {interval:<28}  {row['state']}")
+        measured = row["value"] is not None
+        # A batch that makes no labels has a result instead of agreement.
+        found = (
+            f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+            if measured
+            else (row["why"] or "–").partition(":")[0]
+        )
+        out.append(f"{row['batch']:<40} {row['tasks']:>5}  {row['verdict'] or '–':<12}  {found:<38}  {row['state']}")
     out += ["", "model  slice       windows  accuracy first -> last"]
     out += [
         f"{r['model_version']:<6} {r['slice']:<11} {r['windows']:>7}  {r['first']:.3f} -> {r['last']:.3f}"

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from annotation_ops.domain.records import (
+from annotation_ops.domain.batches import (
+    STAGES,
     WITH_LABELS,
-    Attempt,
     BatchPurpose,
     BatchState,
-    Incident,
-    IncidentState,
     attempt_key,
-    audit_batch_id,
     batch_id,
-    content_key,
     makes_labels,
     parse_batch_id,
+    stage_batch_id,
 )
+from annotation_ops.domain.records import Attempt, Incident, IncidentState, content_key
 
 Stage = Literal["dispatch", "collect", "judge", "top_up", "publish", "train"]
 
@@ -34,7 +32,7 @@ OPEN_STATES = frozenset(
         BatchState.FAILED,
         BatchState.PASSED,
         BatchState.INSUFFICIENT,
-        BatchState.IN_AUDIT,
+        *STAGES,
         BatchState.ESCALATED,
     }
 )
@@ -105,8 +103,8 @@ class Decision:
 
 
 def decide(state: LoopState, now: datetime, *, collect_every: timedelta) -> Decision:
-    """What is due: planned -> dispatch, complete -> judge, not settled -> top up, failed -> the next attempt, to be audited -> its
-    audit, passed -> publish, labels -> train.
+    """What is due: planned -> dispatch, complete -> judge, not settled -> top up, failed -> the next attempt, to be reviewed,
+    adjudicated or audited -> the batch that does it, passed -> publish, labels -> train.
 
     Work in people's hands is collected every `collect_every`, and at once when the doorbell rang. A clock that went back decides nothing; while too few people are
     certified, no work that makes labels is sent out.
@@ -169,9 +167,12 @@ def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Du
                     _stamp(attempt.judged_at),
                 )
                 due.append(more)
-            case BatchState.IN_AUDIT if attempt_key(audit_batch_id(attempt.key), 1) not in known:
-                audit = attempt_key(audit_batch_id(attempt.key), 1)
-                due.append(_due(state, "dispatch", audit, f"{attempt.key} passed: its labels are audited"))
+            case waiting if waiting in STAGES:
+                about = attempt_key(stage_batch_id(STAGES[waiting], attempt.key), 1)
+                if about not in known:
+                    due.append(
+                        _due(state, "dispatch", about, f"{attempt.key} passed and goes to its {STAGES[waiting]}")
+                    )
             case BatchState.PASSED:
                 due.append(_due(state, "publish", attempt.key, "passed, not published yet", _stamp(attempt.judged_at)))
             case _:

@@ -74,6 +74,8 @@ class TaskSpec:
     priority: int = 3
     """1 high .. 5 low."""
     due_at: datetime | None = None
+    prelabel: JsonObject | None = None
+    """An answer that the people see and may correct, for platforms with PRELABELS; None: they start from nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
@@ -16,7 +17,6 @@ from annotation_ops.domain.records import (
     Attempt,
     AuditEntry,
     Batch,
-    BatchState,
     Incident,
     JsonObject,
     LabelCommit,

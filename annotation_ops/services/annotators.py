@@ -4,19 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from annotation_ops.domain.batches import WITH_LABELS, BatchState, parse_batch_id
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.methods import consensus
 from annotation_ops.domain.quality.judgements import Judgements
-from annotation_ops.domain.records import (
-    WITH_LABELS,
-    Annotation,
-    BatchState,
-    JsonObject,
-    content_key,
-    parse_batch_id,
-)
+from annotation_ops.domain.records import Annotation, JsonObject, content_key
 from annotation_ops.domain.workforce.cohorts import CohortReport, GoldScore, compare_cohorts
 from annotation_ops.domain.workforce.drift import Drift, drift, histories
 from annotation_ops.domain.workforce.flags import Assessment, FlagRules, assess
@@ -29,9 +23,8 @@ from annotation_ops.domain.workforce.training_pack import OwnError, TrainingPack
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import calibration_results, rules_of, standings
-from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judgements import judgements_of
-from annotation_ops.services.published_labels import current_labels, sure_labels
+from annotation_ops.services.published_labels import current_labels, known_answer, sure_labels
 
 LOOKED_AT = 20
 """Newest batch attempts that skill is estimated from: recent work, and a bounded read."""
@@ -185,7 +178,7 @@ def training_packs(
     labels = consensus(judged, method="ensemble") if isinstance(judged, Judgements) else ()
     published = current_labels(project, lake=lake)
     accepted = {task: published[sample]["label"] for task, sample in work.samples.items() if sample in published}
-    how_sure = {sample: row["confidence"] for sample, row in published.items()}
+    how_sure = {sample: row["confidence"] for sample, row in published.items() if row["confidence"] is not None}
     sure = {sample: str(row["label"]) for sample, row in sure_labels(project, lake=lake).items()}
     standing_of = {one.annotator_id: one.standing for one in report.annotators}
     packs = {}

@@ -8,18 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from annotation_ops.domain.batches import BatchState, attempt_key, calibration_batch_id, parse_batch_id
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.agreement.report import CATEGORICAL
-from annotation_ops.domain.records import (
-    Attempt,
-    BatchState,
-    JsonObject,
-    attempt_key,
-    calibration_batch_id,
-    content_key,
-    parse_batch_id,
-)
+from annotation_ops.domain.records import Attempt, JsonObject, content_key
 from annotation_ops.domain.workforce.calibration import CalibrationPlan, plan_round
 from annotation_ops.domain.workforce.rounds import DueRound, due_round
 from annotation_ops.domain.workforce.skill import Confusion

@@ -7,27 +7,21 @@ results each time it is asked for, so nothing can contradict them.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from annotation_ops.domain.batches import BatchState, calibrated_annotator
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.workforce import Annotator
 from annotation_ops.domain.quality.agreement.measure import judgements_from_values, measure
 from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.verdict.evidence import KEY
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    Attempt,
-    BatchState,
-    JsonObject,
-    VerdictRecord,
-    calibrated_annotator,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, JsonObject, VerdictRecord
 from annotation_ops.domain.workforce.calibration import CalibrationRules
 from annotation_ops.domain.workforce.grading import CalibrationResult, Round, grade, grade_scores
 from annotation_ops.domain.workforce.rounds import undecided_series
 from annotation_ops.domain.workforce.standing import Flagging, Standing, standing
 from annotation_ops.domain.workforce.status import AnnotatorStatus
 from annotation_ops.ports.ledger import Ledger
-from annotation_ops.services.evidence import known_answer
+from annotation_ops.services.published_labels import known_answer
 
 ONE_CLASS = "all"
 """The class of every gold task where an answer is more than one label."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from annotation_ops.domain.batches import BatchState, attempt_key
 from annotation_ops.domain.errors import InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.agreement.measure import judgements_from_values
@@ -20,10 +21,8 @@ from annotation_ops.domain.records import (
     Assignment,
     AssignmentState,
     Attempt,
-    BatchState,
     Quarantined,
     Task,
-    attempt_key,
     content_key,
 )
 from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformAnnotation, StandingAnswers

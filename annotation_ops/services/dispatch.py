@@ -12,22 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from annotation_ops.domain.batches import WITH_LABELS, BatchPurpose, BatchState, calibrated_annotator, parse_attempt_key
 from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.planning.adaptive_overlap import start_overlap
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    WITH_LABELS,
-    Assignment,
-    AssignmentState,
-    Batch,
-    BatchPurpose,
-    BatchState,
-    Task,
-    calibrated_annotator,
-    content_key,
-    parse_attempt_key,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Assignment, AssignmentState, Batch, Task, content_key
 from annotation_ops.domain.tables import RAW_SAMPLES
 from annotation_ops.domain.workforce import sla
 from annotation_ops.domain.workforce.routing import RoutableTask, RoutedAssignment, RoutingPlan, UnroutableTask, route
@@ -36,7 +25,8 @@ from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import calibrated_person, certified_people
 from annotation_ops.services.placement import NOTHING_PLACED, Placement, ensure_project, place_tasks
-from annotation_ops.services.spot_audit import Audited, auditors
+from annotation_ops.services.spot_audit import Audited
+from annotation_ops.services.stages import About, people_for
 
 LEASE_SECONDS = 900.0
 """Longer than a dispatch of 10,000 tasks; a crashed owner's lease runs out by itself."""
@@ -144,10 +134,10 @@ def _plan(
     workforce, certified = project.workforce, None
     load = work_load(project, ledger=ledger)
     match batch.purpose:
-        case BatchPurpose.AUDIT:
-            workforce = auditors(project)
-            judged = {task.task_key: frozenset(Audited.of_task(task).annotators) for task in tasks}
-            routable = [replace(task, asked=judged[task.task_key]) for task in routable]
+        case BatchPurpose.AUDIT | BatchPurpose.REVIEW | BatchPurpose.ADJUDICATION:
+            workforce = people_for(project, batch.purpose)
+            had_part = {task.task_key: _had_part(task) for task in tasks}
+            routable = [replace(task, asked=had_part[task.task_key]) for task in routable]
         case BatchPurpose.CALIBRATION:
             # On top of the day's work: a round may be larger than what the person may hold.
             person = calibrated_person(project, batch_id)
@@ -172,6 +162,12 @@ def _plan(
         assignments += plan.assignments
         unroutable += plan.unroutable
     return RoutingPlan(tuple(assignments), tuple(unroutable))
+
+
+def _had_part(task: Task) -> frozenset[str]:
+    """Those whose own work it is: nobody reviews, adjudicates or audits that."""
+    about = About.of_task(task)
+    return frozenset(Audited.of_task(task).annotators if about is None else about.people)
 
 
 def work_load(project: AnnotationProject, *, ledger: Ledger) -> Counter[str]:

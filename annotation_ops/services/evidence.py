@@ -7,30 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from annotation_ops.domain.batches import STAGES, WITH_LABELS, BatchPurpose, BatchState, parse_batch_id, stage_batch_id
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.judgements import FloatArray, IntArray
 from annotation_ops.domain.quality.planning.audit_estimate import AuditResult
 from annotation_ops.domain.quality.verdict.evidence import ContractCheck, Evidence, gold_score
 from annotation_ops.domain.quality.verdict.label_mix import MixTest, compare_mix, compare_mixes
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    WITH_LABELS,
-    Annotation,
-    AssignmentPurpose,
-    Attempt,
-    BatchState,
-    JsonObject,
-    Task,
-    audit_batch_id,
-    content_key,
-    parse_batch_id,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Annotation, AssignmentPurpose, Attempt, Task, content_key
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, consensus_of
-from annotation_ops.services.published_labels import GOLD
+from annotation_ops.services.published_labels import known_answer
 from annotation_ops.services.spot_audit import audit_result
 
-ACCEPTED = frozenset({BatchState.PASSED, BatchState.PUBLISHED, BatchState.IN_AUDIT})
+ACCEPTED = frozenset({BatchState.PASSED, BatchState.PUBLISHED, *STAGES})
 
 EARLIER_BATCHES = 10
 """Newest accepted batches that a label mix is compared with: enough labels, and not last year's data."""
@@ -60,14 +49,6 @@ class Material:
         return content_key("evidence", *parts, str(self.rounds), str(self.quarantined), audited)
 
 
-def known_answer(task: Task) -> JsonObject | None:
-    """The answer of a gold task; None for any other task."""
-    if not task.selection_reason.startswith(GOLD):
-        return None
-    answer: JsonObject = json.loads(task.selection_reason.removeprefix(GOLD))
-    return answer
-
-
 def material_of(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger) -> Material:
     """Reads everything that bears on the attempt; writes nothing."""
     tasks = ledger.tasks(project.name, attempt.batch_id, attempt.number)
@@ -90,7 +71,7 @@ def material_of(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger)
         rounds=len(orders),
         quarantined=sum(item.body.get("task_key") in keys for item in refused),
         earlier=_earlier(project, attempt, ledger=ledger) if compares else (),
-        audit=audit_result(project, audit_batch_id(attempt.key), ledger=ledger),
+        audit=audit_result(project, stage_batch_id(BatchPurpose.AUDIT, attempt.key), ledger=ledger),
     )
 
 

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
+from annotation_ops.domain.batches import STAGES, BatchState, parse_attempt_key
 from annotation_ops.domain.errors import Conflict, InvalidInput
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, BatchState, VerdictRecord, parse_attempt_key
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, VerdictRecord
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.judge import verdict_in_force
 
@@ -14,7 +15,7 @@ SETTLED_BY_PERSON = {"PASS": BatchState.PASSED, "FAIL": BatchState.FAILED}
 def override(
     project: AnnotationProject, key: str, *, outcome: str, actor: str, reason: str, ledger: Ledger, now: datetime
 ) -> Attempt:
-    """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt, or one that waits for its audit; the evidence stays.
+    """Records a person's verdict (PASS or FAIL) on an INSUFFICIENT, ESCALATED or rejected attempt, or one that waits for a stage; the evidence stays.
 
     Raises InvalidInput for an empty reason, the system's own name or another outcome; Conflict in any other state and for an attempt that
     was never judged.
@@ -28,11 +29,11 @@ def override(
         raise InvalidInput(f"found outcome {outcome!r}, expected {' or '.join(SETTLED_BY_PERSON)}")
     batch_id, number = parse_attempt_key(key)
     attempt = ledger.attempt(project.name, batch_id, number)
-    allowed = {BatchState.INSUFFICIENT, BatchState.IN_AUDIT, BatchState.ESCALATED, BatchState.FAILED}
+    allowed = {BatchState.INSUFFICIENT, *STAGES, BatchState.ESCALATED, BatchState.FAILED}
     if attempt.state not in allowed:
         found, expected = attempt.state, ", ".join(sorted(allowed))
         raise Conflict(
-            f"{key}: found state {found}, expected one of {expected}; only an undecided, rejected or not yet audited attempt is overridden"
+            f"{key}: found state {found}, expected one of {expected}; only an undecided, rejected or not yet published attempt is overridden"
         )
     earlier = verdict_in_force(project.name, key, ledger=ledger)
     if earlier is None:

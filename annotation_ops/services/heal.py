@@ -7,8 +7,9 @@ changes. So now and then every open task is looked up, asked for again where it 
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import SYSTEM_ACTOR, AssignmentState, BatchState
+from annotation_ops.domain.records import SYSTEM_ACTOR, AssignmentState
 from annotation_ops.ports.annotation_platform import AnnotationPlatform
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.placement import place_tasks

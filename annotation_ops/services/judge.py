@@ -10,6 +10,14 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from annotation_ops.domain.batches import (
+    STAGES,
+    WITH_LABELS,
+    BatchPurpose,
+    BatchState,
+    parse_attempt_key,
+    parse_batch_id,
+)
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
@@ -17,17 +25,12 @@ from annotation_ops.domain.quality.verdict.judge import judge
 from annotation_ops.domain.quality.verdict.verdict import Verdict
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
-    WITH_LABELS,
     Annotation,
     Attempt,
-    BatchPurpose,
-    BatchState,
     JsonObject,
     Task,
     VerdictRecord,
     content_key,
-    parse_attempt_key,
-    parse_batch_id,
 )
 from annotation_ops.domain.tables import ANNOTATIONS
 from annotation_ops.ports.lake import Lake
@@ -36,6 +39,7 @@ from annotation_ops.services.certification import settle_calibration
 from annotation_ops.services.evidence import Material, further_evidence, material_of
 from annotation_ops.services.judgements import judgements_of
 from annotation_ops.services.spot_audit import settle_audit
+from annotation_ops.services.stages import due_stage, settle_stage
 
 NOT_JUDGED = (BatchState.PLANNED, BatchState.IN_ANNOTATION)
 
@@ -106,7 +110,9 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
     record = VerdictRecord(
         batch_id, number, outcome, criteria, document, now, evidence=material.key, in_force=moves or first
     )
-    state, reason = _next_state(project, attempt, verdict)
+    audited = verdict.evidence.audit is not None
+    stage = due_stage(project, key, audited=audited, ledger=ledger) if verdict.outcome == "PASS" else None
+    state, reason = _next_state(project, attempt, verdict, stage)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         for declared in project.documents:
             tx.add_document_version(project.name, declared.kind, declared.version, declared.content_hash, declared.body)
@@ -126,9 +132,15 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
 
 
 def _settled(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger, now: datetime) -> JudgeReport:
-    """An audit or a calibration: its result is its verdict, and nothing is published from it."""
+    """An audit, a calibration, a review or an adjudication: its result is its verdict, and nothing is published from it."""
     new = attempt.state is not BatchState.SETTLED
-    settle = settle_audit if parse_batch_id(attempt.batch_id)[1] is BatchPurpose.AUDIT else settle_calibration
+    match parse_batch_id(attempt.batch_id)[1]:
+        case BatchPurpose.AUDIT:
+            settle = settle_audit
+        case BatchPurpose.CALIBRATION:
+            settle = settle_calibration
+        case _:
+            settle = settle_stage
     record = settle(project, attempt, ledger=ledger, now=now)
     settled = ledger.attempt(project.name, attempt.batch_id, attempt.number)
     return JudgeReport(attempt.key, record.outcome, record.document, settled.state, settled.state_reason, new=new)
@@ -146,15 +158,14 @@ def verdict_on(project: AnnotationProject, attempt: Attempt, material: Material)
     )
 
 
-def _next_state(project: AnnotationProject, attempt: Attempt, verdict: Verdict) -> tuple[BatchState, str]:
+def _next_state(
+    project: AnnotationProject, attempt: Attempt, verdict: Verdict, stage: BatchPurpose | None
+) -> tuple[BatchState, str]:
     told = "; ".join(reason.text for reason in verdict.reasons)
-    audit = project.criteria.audit
     match verdict.outcome:
-        case "PASS" if audit is not None and audit.before_publishing and verdict.evidence.audit is None:
-            return (
-                BatchState.IN_AUDIT,
-                "the judgements passed; seniors audit a draw of the labels before they are published",
-            )
+        case "PASS" if stage is not None:
+            state = next(one for one, purpose in STAGES.items() if purpose is stage)
+            return state, f"the judgements passed; the labels wait for their {stage} before they are published"
         case "PASS":
             return BatchState.PASSED, ""
         case "FAIL" if attempt.number >= project.workflow.max_attempts:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import numpy as np
 
+from annotation_ops.domain.batches import WITH_LABELS, BatchState, parse_attempt_key, parse_batch_id
 from annotation_ops.domain.errors import Conflict
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.quality.judgements import FloatArray, Judgements
@@ -18,16 +19,12 @@ from annotation_ops.domain.quality.planning.adaptive_overlap import further
 from annotation_ops.domain.quality.planning.top_up import TopUpOrder, draw_top_up
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
-    WITH_LABELS,
     Assignment,
     AssignmentPurpose,
     AssignmentState,
     Attempt,
-    BatchState,
     Task,
     content_key,
-    parse_attempt_key,
-    parse_batch_id,
 )
 from annotation_ops.domain.tables import PREDICTIONS
 from annotation_ops.domain.workforce import sla

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.batches import parse_attempt_key
 from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import SYSTEM_ACTOR, AssignmentState, Task, parse_attempt_key
-from annotation_ops.ports.annotation_platform import AnnotationPlatform, PlatformProjectSpec, TaskSpec
+from annotation_ops.domain.quality.agreement.measure import judgements_from_values
+from annotation_ops.domain.records import SYSTEM_ACTOR, AssignmentState, JsonObject, Task
+from annotation_ops.ports.annotation_platform import AnnotationPlatform, Capability, PlatformProjectSpec, TaskSpec
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops.services.stages import prelabel_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def _create(
                 data={project.contract.media: task.uri},
                 assignees=tuple(people[task.task_key]),
                 due_at=due_at,
+                prelabel=_prelabel(project, task, platform),
             )
             for task in chunk
         ]
@@ -123,6 +127,15 @@ def _create(
                 f"the others are recorded and the next run creates the rest"
             )
     return len(missing), len(orphans)
+
+
+def _prelabel(project: AnnotationProject, task: Task, platform: AnnotationPlatform) -> JsonObject | None:
+    """What the people see as the answer so far. Raises InvalidInput for one that they could not have given."""
+    value = prelabel_of(task) if Capability.PRELABELS in platform.capabilities else None
+    if value is not None:
+        row = (task.task_key, "prelabel", value)
+        judgements_from_values(project.contract.task_type, [row], categories=project.taxonomy.names)
+    return value
 
 
 def _withdraw_duplicates(

@@ -6,28 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState, attempt_key, parse_attempt_key, parse_batch_id
 from annotation_ops.domain.conductor import relabel_batch_id
 from annotation_ops.domain.errors import Conflict, NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    Attempt,
-    Batch,
-    BatchPurpose,
-    BatchState,
-    Incident,
-    Task,
-    attempt_key,
-    parse_attempt_key,
-    parse_batch_id,
-    task_key,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, Batch, Incident, Task, task_key
 from annotation_ops.domain.tables import RANKED_SAMPLES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.published_labels import gold_rows
 from annotation_ops.services.rank import rank_relabel
 from annotation_ops.services.spot_audit import audit_rows
+from annotation_ops.services.stages import sample_row, stage_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +49,11 @@ def plan_attempt(
             f"{key}: no such calibration; plan one with `annotation-ops annotators calibrate {project.name}`"
         )
     elif purpose is BatchPurpose.AUDIT:
-        tasks = _plan_audit(project, batch_id, day, lake=lake, ledger=ledger, now=now)
+        rows = audit_rows(project, batch_id, ledger=ledger, lake=lake)
+        tasks = _plan_single(project, batch_id, day, purpose, rows, ledger=ledger, now=now)
+    elif purpose in (BatchPurpose.REVIEW, BatchPurpose.ADJUDICATION):
+        rows = stage_rows(project, batch_id, ledger=ledger)
+        tasks = _plan_single(project, batch_id, day, purpose, rows, ledger=ledger, now=now)
     elif purpose is BatchPurpose.RELABEL:
         tasks = _plan_relabel(project, batch_id, day, lake=lake, ledger=ledger, seed=seed, now=now)
     else:
@@ -92,13 +86,6 @@ def _plan_ranked(
     batch = _batch(project, batch_id, day, purpose, model_version=free[0]["model_version"], now=now)
     _record(project, batch, tasks, ledger=ledger, now=now)
     return tasks
-
-
-def _plan_audit(
-    project: AnnotationProject, batch_id: str, day: date, *, lake: Lake, ledger: Ledger, now: datetime
-) -> list[Task]:
-    rows = audit_rows(project, batch_id, ledger=ledger, lake=lake)
-    return _plan_single(project, batch_id, day, BatchPurpose.AUDIT, rows, ledger=ledger, now=now)
 
 
 def plan_calibration(
@@ -159,18 +146,7 @@ def _requeue(project: AnnotationProject, batch_id: str, number: int, *, ledger: 
             f"{attempt_key(batch_id, number)}: found attempt {number - 1} in state {previous.state}, expected failed; "
             f"only a rejected batch is sent back"
         )
-    rows = [
-        {
-            "sample_id": task.sample_id,
-            "digest": task.digest,
-            "uri": task.uri,
-            "slices": json.dumps(dict(task.slices)),
-            "selection_reason": task.selection_reason,
-            "inclusion_probability": task.inclusion_probability,
-            "uncertainty": task.uncertainty,
-        }
-        for task in ledger.tasks(project.name, batch_id, number - 1)
-    ]
+    rows = [sample_row(task) for task in ledger.tasks(project.name, batch_id, number - 1)]
     tasks = _tasks(project, batch_id, number, rows)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         tx.add_attempt(Attempt(batch_id, number, project.name, BatchState.PLANNED, planned_at=now))
@@ -198,7 +174,7 @@ def _record(
         tx.add_attempt(Attempt(batch.batch_id, 1, project.name, BatchState.PLANNED, planned_at=now))
         tx.add_tasks(project.name, tasks)
         if incident is not None:
-            tx.put_incident(incident.with_batch(batch.batch_id))
+            tx.put_incident(replace(incident, batch_id=batch.batch_id))
         tx.audit(
             "batch.planned",
             attempt_key(batch.batch_id, 1),

@@ -14,31 +14,19 @@ from typing import Any
 import pyarrow as pa
 
 from annotation_ops import __version__
+from annotation_ops.domain.batches import BatchPurpose, BatchState, makes_labels, parse_attempt_key, stage_batch_id
 from annotation_ops.domain.errors import Conflict, InvalidDocument
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import parse_criteria
-from annotation_ops.domain.quality.consensus.fused_answer import FusedAnswer
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    Attempt,
-    Batch,
-    BatchState,
-    IncidentState,
-    LabelCommit,
-    Task,
-    VerdictRecord,
-    audit_batch_id,
-    makes_labels,
-    parse_attempt_key,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, Batch, IncidentState, LabelCommit, Task, VerdictRecord
 from annotation_ops.domain.tables import GOLD_LABELS, LABEL_FEATURES, RAW_SAMPLES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.ports.model_tracking import ModelTracking
-from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judge import verdict_in_force
-from annotation_ops.services.judgements import consensus_of
+from annotation_ops.services.published_labels import known_answer
 from annotation_ops.services.spot_audit import disputed
+from annotation_ops.services.stages import Label, labels_of
 
 TEST_SHARE_PERCENT = 20
 """Share of samples whose stable hash puts them into the `test` split."""
@@ -68,12 +56,10 @@ def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: La
     project = _as_judged(project, verdict, ledger=ledger)
     batch_id, number = parse_attempt_key(key)
     tasks = ledger.tasks(project.name, batch_id, number)
-    answers = {
-        answer.task_id: answer for answer in consensus_of(project, ledger.annotations(project.name, batch_id, number))
-    }
-    open_ones = disputed(project, audit_batch_id(key), ledger=ledger)
+    labels = {label.task.task_key: label for label in labels_of(project, key, ledger=ledger)}
+    open_ones = disputed(project, stage_batch_id(BatchPurpose.AUDIT, key), ledger=ledger)
     rows = [
-        _gold_row(project, task, answers.get(task.task_key), disputed=(task.sample_id, task.digest) in open_ones)
+        _gold_row(project, task, labels.get(task.task_key), disputed=(task.sample_id, task.digest) in open_ones)
         for task in tasks
         if known_answer(task) is None
     ]
@@ -82,9 +68,9 @@ def write_gold(project: AnnotationProject, key: str, *, ledger: Ledger, lake: La
     return len(rows), sum(row["needs_human"] for row in rows)
 
 
-def _gold_row(project: AnnotationProject, task: Task, answer: FusedAnswer | None, *, disputed: bool) -> dict[str, Any]:
+def _gold_row(project: AnnotationProject, task: Task, label: Label | None, *, disputed: bool) -> dict[str, Any]:
     """One task; a task that nobody answered, or nobody could be asked about, waits for a person like a tie."""
-    value = answer.value if answer is not None else None
+    value = label.answer.value if label is not None else None
     return {
         "project": project.name,
         "batch_id": task.batch_id,
@@ -94,10 +80,10 @@ def _gold_row(project: AnnotationProject, task: Task, answer: FusedAnswer | None
         "task_key": task.task_key,
         "label": value.get("label") if value is not None else None,
         "value": json.dumps(value, sort_keys=True),
-        "confidence": answer.confidence if answer is not None else 0.0,
-        "n_annotators": answer.n_annotators if answer is not None else 0,
-        "method": project.criteria.consensus,
-        "needs_human": disputed or answer is None or needs_human(project, answer),
+        "confidence": label.confidence if label is not None else 0.0,
+        "n_annotators": label.answer.n_annotators if label is not None else 0,
+        "method": label.source if label is not None and label.source != "consensus" else project.criteria.consensus,
+        "needs_human": disputed or label is None or label.open,
     }
 
 
@@ -110,11 +96,6 @@ def _as_judged(project: AnnotationProject, verdict: VerdictRecord, *, ledger: Le
     if parsed.record is None:
         raise InvalidDocument(parsed.faults)
     return replace(project, criteria=parsed.record)
-
-
-def needs_human(project: AnnotationProject, answer: FusedAnswer) -> bool:
-    """A tie, or an answer less sure than the criteria allow."""
-    return answer.value is None or answer.needs_human or answer.confidence < project.criteria.min_confidence
 
 
 def publish_attempt(
@@ -168,27 +149,13 @@ def _label_rows(
 ) -> list[dict[str, Any]]:
     """The canonical rows of the commit, ordered by sample."""
     batch = ledger.batch(project.name, attempt.batch_id)
-    tasks = {task.task_key: task for task in ledger.tasks(project.name, attempt.batch_id, attempt.number)}
-    annotations = ledger.annotations(project.name, attempt.batch_id, attempt.number)
-    people: dict[str, list[str]] = {}
-    for annotation in annotations:
-        people.setdefault(annotation.task_key, []).append(annotation.annotator_id)
-    captured = _captured(project, {task.sample_id for task in tasks.values()}, lake=lake)
-    open_ones = disputed(project, audit_batch_id(attempt.key), ledger=ledger)
+    labels = labels_of(project, attempt.key, ledger=ledger)
+    captured = _captured(project, {label.task.sample_id for label in labels}, lake=lake)
+    open_ones = disputed(project, stage_batch_id(BatchPurpose.AUDIT, attempt.key), ledger=ledger)
     rows = [
-        _label_row(
-            project,
-            batch,
-            verdict,
-            task,
-            answer,
-            annotators=sorted(people[answer.task_id]),
-            captured_at=captured.get(task.sample_id),
-        )
-        for answer in consensus_of(project, annotations)
-        if not needs_human(project, answer)
-        and known_answer(task := tasks[answer.task_id]) is None
-        and (task.sample_id, task.digest) not in open_ones
+        _label_row(project, batch, verdict, label, captured_at=captured.get(label.task.sample_id))
+        for label in labels
+        if not label.open and (label.task.sample_id, label.task.digest) not in open_ones
     ]
     return sorted(rows, key=lambda row: str(row["entity_id"]))
 
@@ -197,12 +164,11 @@ def _label_row(
     project: AnnotationProject,
     batch: Batch,
     verdict: VerdictRecord,
-    task: Task,
-    answer: FusedAnswer,
+    label: Label,
     *,
-    annotators: list[str],
     captured_at: datetime | None,
 ) -> dict[str, Any]:
+    task, answer = label.task, label.answer
     return {
         "project": project.name,
         "entity_id": task.sample_id,
@@ -211,11 +177,11 @@ def _label_row(
         "task_type": project.contract.task_type,
         "label": answer.value.get("label") if answer.value else None,
         "label_json": json.dumps(answer.value, sort_keys=True),
-        "confidence": round(answer.confidence, 9),
+        "confidence": None if label.confidence is None else round(label.confidence, 9),
         "agreement": None if answer.agreement is None else round(answer.agreement, 9),
         "n_annotators": answer.n_annotators,
-        "annotators": annotators,
-        "gold_source": "consensus",
+        "annotators": list(label.people),
+        "gold_source": label.source,
         "contract_version": batch.versions.contract,
         "taxonomy_version": batch.versions.taxonomy,
         "guideline_version": batch.versions.guideline,
@@ -368,7 +334,7 @@ def _mark_published(
             at=now,
         )
         if incident is not None and incident.state is IncidentState.OPEN:
-            tx.put_incident(incident.with_state(IncidentState.RELABELLED))
+            tx.put_incident(replace(incident, state=IncidentState.RELABELLED))
         tx.audit(
             "labels.published",
             attempt.key,

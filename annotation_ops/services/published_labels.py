@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import content_key
+from annotation_ops.domain.records import JsonObject, Task, content_key
 from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops.ports.lake import Lake
 
@@ -63,3 +63,11 @@ def gold_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
         "inclusion_probability": None,
         "uncertainty": None,
     }
+
+
+def known_answer(task: Task) -> JsonObject | None:
+    """The answer of a gold task; None for any other task."""
+    if not task.selection_reason.startswith(GOLD):
+        return None
+    answer: JsonObject = json.loads(task.selection_reason.removeprefix(GOLD))
+    return answer

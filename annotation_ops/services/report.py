@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from annotation_ops.domain.batches import WITH_LABELS, BatchState
 from annotation_ops.domain.errors import InvalidInput, NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import Criteria, parse_criteria
@@ -15,24 +16,16 @@ from annotation_ops.domain.quality.agreement.report import CATEGORICAL
 from annotation_ops.domain.quality.consensus.answers import consensus_answers
 from annotation_ops.domain.quality.judgements import Judgements
 from annotation_ops.domain.quality.planning.adaptive_overlap import Savings, savings
-from annotation_ops.domain.records import (
-    WITH_LABELS,
-    Annotation,
-    Attempt,
-    Batch,
-    BatchState,
-    LabelCommit,
-    VerdictRecord,
-)
+from annotation_ops.domain.records import Annotation, Attempt, Batch, LabelCommit, VerdictRecord
 from annotation_ops.domain.reporting.batch_report import BatchReport, batch_report
 from annotation_ops.domain.reporting.project_report import ProjectReport, project_report
 from annotation_ops.domain.reporting.summary import AttemptSummary, summarise
 from annotation_ops.domain.reporting.tallies import Tallies, tallies_of, tallies_of_document
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.annotators import report_workforce
-from annotation_ops.services.evidence import known_answer
 from annotation_ops.services.judge import verdict_in_force
 from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
+from annotation_ops.services.published_labels import known_answer
 
 FEW_DRAWS = 100
 """Draws behind statistics of shapes, spans and texts whose intervals a report makes itself."""

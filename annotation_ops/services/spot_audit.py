@@ -6,35 +6,23 @@ new model version was trained on them. Auditors see the sample and nothing else,
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState, attempt_key, milestone_batch_id, staged_attempt
 from annotation_ops.domain.errors import Conflict, NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import AuditCriteria
-from annotation_ops.domain.project.workforce import Workforce
 from annotation_ops.domain.quality.planning.audit_estimate import AuditResult, estimate_audit
 from annotation_ops.domain.quality.planning.audit_plan import audit_size
 from annotation_ops.domain.quality.planning.audit_sample import AuditItem, draw_audit
-from annotation_ops.domain.records import (
-    SYSTEM_ACTOR,
-    Attempt,
-    BatchState,
-    JsonObject,
-    Task,
-    VerdictRecord,
-    attempt_key,
-    audited_attempt,
-    content_key,
-    milestone_batch_id,
-    parse_attempt_key,
-)
+from annotation_ops.domain.records import SYSTEM_ACTOR, Attempt, JsonObject, Task, VerdictRecord, content_key
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.ports.model_tracking import ModelTracking
-from annotation_ops.services.judgements import consensus_of
 from annotation_ops.services.published_labels import current_labels
+from annotation_ops.services.stages import labels_of, release_stage, sample_row
 
 AUDIT = "audit:"
 """A task of an audit: its selection reason is this mark and the JSON of what is audited."""
@@ -69,7 +57,7 @@ def audit_rows(project: AnnotationProject, batch_id: str, *, ledger: Ledger, lak
     criteria = project.criteria.audit
     if criteria is None:
         raise Conflict(f"{batch_id}: criteria.yaml asks for no audit; declare `audit:` there")
-    key = audited_attempt(batch_id)
+    key = staged_attempt(batch_id)
     lot = _labels_of(project, key, ledger=ledger) if key else _published(project, lake=lake)
     if not lot:
         raise NotFound(f"{batch_id}: found no label of {key or 'the feature table'} to audit, expected at least one")
@@ -81,32 +69,24 @@ def audit_rows(project: AnnotationProject, batch_id: str, *, ledger: Ledger, lak
     rows: list[Mapping[str, Any]] = []
     for draw in draw_audit(items, size=size, seed=seed):
         row = lot[draw.task_key]
-        about = Audited(row["value"], draw.stratum, tuple(row["annotators"]), len(lot))
+        about = Audited(row["value"], draw.stratum, tuple(row["involved"]), len(lot))
         rows.append({**row, "selection_reason": about.as_reason(), "inclusion_probability": draw.inclusion_probability})
     return rows
 
 
 def _labels_of(project: AnnotationProject, key: str, *, ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Task key -> the label of an attempt and its sample."""
-    batch_id, number = parse_attempt_key(key)
-    annotations = ledger.annotations(project.name, batch_id, number)
-    people: dict[str, list[str]] = {}
-    for annotation in annotations:
-        people.setdefault(annotation.task_key, []).append(annotation.annotator_id)
-    tasks = {task.task_key: task for task in ledger.tasks(project.name, batch_id, number)}
     return {
-        answer.task_id: {
-            "sample_id": tasks[answer.task_id].sample_id,
-            "digest": tasks[answer.task_id].digest,
-            "uri": tasks[answer.task_id].uri,
-            "slices": json.dumps(dict(tasks[answer.task_id].slices)),
+        label.task.task_key: {
+            **sample_row(label.task),
             "uncertainty": None,
-            "annotators": sorted(people[answer.task_id]),
-            "value": answer.value,
-            "stratum_label": str(answer.value.get("label", "")),
+            "annotators": list(label.people),
+            "involved": list(label.involved),
+            "value": label.answer.value,
+            "stratum_label": str((label.answer.value or {}).get("label", "")),
         }
-        for answer in consensus_of(project, annotations)
-        if answer.value is not None and not answer.needs_human
+        for label in labels_of(project, key, ledger=ledger)
+        if label.answer.value is not None and not label.open
     }
 
 
@@ -120,6 +100,7 @@ def _published(project: AnnotationProject, *, lake: Lake) -> dict[str, dict[str,
             "slices": row["slices"],
             "uncertainty": None,
             "annotators": list(row["annotators"]),
+            "involved": list(row["annotators"]),
             "value": json.loads(row["label_json"]),
             "stratum_label": row["label"] or "",
         }
@@ -137,11 +118,6 @@ def due_milestone(project: AnnotationProject, *, ledger: Ledger, tracking: Model
     name = milestone_batch_id(model.created_at.date(), int(model.version))
     planned = {attempt.batch_id for attempt in ledger.attempts(project.name)}
     return None if name in planned else attempt_key(name, 1)
-
-
-def auditors(project: AnnotationProject) -> Workforce:
-    """The people who may audit: the seniors."""
-    return replace(project.workforce, annotators=tuple(p for p in project.workforce.annotators if p.senior))
 
 
 def audit_result(project: AnnotationProject, batch_id: str, *, ledger: Ledger) -> AuditResult | None:
@@ -204,7 +180,7 @@ def settle_audit(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger
     document = {"verdict": outcome, "reasons": [{"code": "audit", "text": result.reason}], "audit": result.document()}
     criteria = project.pinned("criteria")
     record = VerdictRecord(attempt.batch_id, attempt.number, outcome, criteria, document, now)
-    key = audited_attempt(attempt.batch_id)
+    key = staged_attempt(attempt.batch_id)
     with ledger.transaction(actor=SYSTEM_ACTOR, at=now) as tx:
         for declared in project.documents:
             tx.add_document_version(project.name, declared.kind, declared.version, declared.content_hash, declared.body)
@@ -218,17 +194,8 @@ def settle_audit(project: AnnotationProject, attempt: Attempt, *, ledger: Ledger
             at=now,
             reason=result.reason,
         )
-        if key is not None and ledger.attempt(project.name, *parse_attempt_key(key)).state is BatchState.IN_AUDIT:
-            batch_id, number = parse_attempt_key(key)
-            tx.move_attempt(
-                batch_id,
-                number,
-                project=project.name,
-                expect={BatchState.IN_AUDIT},
-                to=BatchState.COMPLETE,
-                at=now,
-                reason="its audit is settled: the verdict is given with it",
-            )
+        if key is not None:
+            release_stage(project, key, BatchPurpose.AUDIT, ledger=ledger, tx=tx, now=now)
         details = {"project": project.name, "about": key or "all published labels", "audited": result.n}
         tx.audit("audit.settled", attempt.key, {**details, "errors": result.errors, "outcome": outcome})
     return record

@@ -4,9 +4,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import NotFound, TransientError
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import SYSTEM_ACTOR, BatchState, content_key
+from annotation_ops.domain.records import SYSTEM_ACTOR, content_key
 from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops.ports.lake import Lake
 from annotation_ops.ports.ledger import Ledger

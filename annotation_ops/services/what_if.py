@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from annotation_ops.domain.batches import WITH_LABELS, parse_batch_id
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.criteria import Criteria
-from annotation_ops.domain.records import WITH_LABELS, JsonObject, parse_batch_id
+from annotation_ops.domain.records import JsonObject
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.evidence import material_of
 from annotation_ops.services.judge import verdict_in_force, verdict_on

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from fastapi import APIRouter, HTTPException, Request, Response, status
 
 from annotation_ops.adapters.platforms.label_studio.webhooks import SECRET_HEADER
+from annotation_ops.domain.errors import AnnotationOpsError
 
 LONGEST_WAIT = 0.5
 """Seconds. Label Studio keeps its annotator waiting for our answer, and hangs up after one second."""
@@ -45,7 +46,7 @@ def inbox(projects: Collection[str], secrets: Collection[str], store: Callable[[
         responses={
             401: {"description": f"no or another secret in {SECRET_HEADER}"},
             404: {"description": "no such annotation project"},
-            503: {"description": "the ledger is busy; what happened is found by the next collection"},
+            503: {"description": "the ledger is busy or down; what happened is found by the next collection"},
         },
     )
     async def ring(project: str, request: Request) -> Response:
@@ -59,8 +60,8 @@ def inbox(projects: Collection[str], secrets: Collection[str], store: Callable[[
             raise HTTPException(status.HTTP_404_NOT_FOUND, f"found no annotation project {project!r}")
         try:
             await asyncio.wait_for(ringer.ring(project), LONGEST_WAIT)
-        except TimeoutError:
-            raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, "the ledger is busy") from None
+        except (TimeoutError, AnnotationOpsError):
+            raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, "the ring could not be stored in time") from None
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
     return router

@@ -12,7 +12,7 @@ from annotation_ops.cli.main import cli
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.services.calibration import calibrate
 from annotation_ops_tests.domain.project.examples import PROJECTS
-from annotation_ops_tests.services.workshop import EASY_CRITERIA, Workshop
+from annotation_ops_tests.services.workshop import EASY_CRITERIA, Workshop, without_stages
 
 RULES = "version: 1.0.0\ncalibration: {size: 6, minimum: 0.9, margin: 0.6, class_minimum: 0.1}"
 
@@ -20,7 +20,7 @@ RULES = "version: 1.0.0\ncalibration: {size: 6, minimum: 0.9, margin: 0.6, class
 @pytest.fixture
 def projects(tmp_path: Path) -> Path:
     folder = tmp_path / "projects"
-    shutil.copytree(PROJECTS / "digits", folder / "digits")
+    without_stages(shutil.copytree(PROJECTS / "digits", folder / "digits"))
     criteria, workforce = folder / "digits" / "criteria.yaml", folder / "digits" / "workforce.yaml"
     text = criteria.read_text()
     for found, put in EASY_CRITERIA.items():

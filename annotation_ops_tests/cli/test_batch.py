@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from annotation_ops.cli.main import cli
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import AnnotationOpsError, Conflict, InvalidInput, NotFound
-from annotation_ops.domain.records import SYSTEM_ACTOR, BatchState
+from annotation_ops.domain.records import SYSTEM_ACTOR
 from annotation_ops_tests.cli.test_main import run
 from annotation_ops_tests.domain.project.examples import PROJECTS
 from annotation_ops_tests.services.workshop import FIRST, Workshop
@@ -94,8 +95,9 @@ def test_a_decision_is_taken_once(shop: Workshop) -> None:
     result = decide(shop, "requeue")
 
     assert isinstance(result.exception, Conflict)
-    assert f"{FIRST}: found state passed, expected one of escalated, failed, in_audit, insufficient" in str(
-        result.exception
+    assert (
+        f"{FIRST}: found state passed, expected one of escalated, failed, in_adjudication, in_audit, in_review, insufficient"
+        in str(result.exception)
     )
 
 

@@ -342,6 +342,28 @@ class AnnotationPlatformContract:
             assert gone == {answer}
             assert answer not in {(i.task_key, i.annotator_id) for i in items.values() if i.state != "deleted"}
 
+    def test_a_prelabel_is_no_answer_and_changes_none(self, bench: PlatformBench, project_id: str) -> None:
+        self.require(bench, Capability.PRELABELS)
+        plain, shown = bench.tasks(2, overlap=1)
+        bench.platform.create_tasks(project_id, [plain, replace(shown, prelabel={"label": bench.spec.labels[0]})])
+        assert items_from(bench.platform, project_id) == []
+        bench.let_people_work()
+
+        assert sorted(item.task_key for item in items_from(bench.platform, project_id)) == ["key-00", "key-01"]
+
+    def test_somebody_asked_later_about_a_task_with_a_prelabel_is_asked_once(
+        self, bench: PlatformBench, project_id: str
+    ) -> None:
+        self.require(bench, Capability.PRELABELS)
+        [task] = bench.tasks(1, overlap=1)
+        prelabelled = replace(task, prelabel={"label": bench.spec.labels[0]})
+        [receipt] = bench.platform.create_tasks(project_id, [prelabelled])
+        for _ in range(2):
+            bench.platform.assign(project_id, {receipt.platform_task_id or "": bench.people[:2]})
+        bench.let_people_work()
+
+        assert sorted(item.annotator_id for item in items_from(bench.platform, project_id)) == sorted(bench.people[:2])
+
     def test_projects_do_not_see_each_other(self, bench: PlatformBench, project_id: str) -> None:
         other = bench.platform.ensure_project(replace(bench.spec, name="another one")).project_id
         bench.platform.create_tasks(project_id, bench.tasks(2))

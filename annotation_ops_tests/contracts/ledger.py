@@ -6,16 +6,9 @@ from datetime import datetime
 import pytest
 
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.errors import Conflict, InvalidInput, NotFound, PermanentError
-from annotation_ops.domain.records import (
-    Annotation,
-    AssignmentPurpose,
-    AssignmentState,
-    BatchPurpose,
-    BatchState,
-    IncidentState,
-    JsonObject,
-)
+from annotation_ops.domain.records import Annotation, AssignmentPurpose, AssignmentState, IncidentState, JsonObject
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops_tests.contracts.ledger_records import (
     ATTEMPT,

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
     AssignmentState,
     Attempt,
     Batch,
-    BatchPurpose,
-    BatchState,
     DocumentVersions,
     Incident,
     IncidentState,

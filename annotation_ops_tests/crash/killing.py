@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory, mkdtemp
 from annotation_ops.adapters.platforms.simulated.simulation import WELL_BEHAVED, Misbehaviour
 from annotation_ops.adapters.storage.delta_lake import DeltaLake
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import TransientError
-from annotation_ops.domain.records import AssignmentState, BatchState
+from annotation_ops.domain.records import AssignmentState
 from annotation_ops.domain.tables import ANNOTATIONS, GOLD_LABELS
 from annotation_ops.ports.annotation_platform import PlatformAnnotation
 from annotation_ops.services.publish import write_gold

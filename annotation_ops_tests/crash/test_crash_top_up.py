@@ -10,8 +10,8 @@ import pytest
 
 from annotation_ops.adapters.storage.delta_lake import DeltaLake
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchState, attempt_key, calibration_batch_id
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import BatchState, attempt_key, calibration_batch_id
 from annotation_ops.services.calibration import calibrate
 from annotation_ops.services.overlap import top_up_attempt
 from annotation_ops_tests.crash.fuse import Crash, Fuse, Side, fused

@@ -9,8 +9,8 @@ from tempfile import mkdtemp
 import pytest
 
 from annotation_ops.adapters.platforms.simulated.simulation import Misbehaviour
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import TransientError
-from annotation_ops.domain.records import BatchState
 from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops.services.dispatch import LEASE_SECONDS
 from annotation_ops_tests.crash.fuse import Crash, Fuse, Side, fused

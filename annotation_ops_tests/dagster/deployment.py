@@ -15,12 +15,13 @@ from annotation_ops.adapters.project_folder import load_project
 from annotation_ops.bootstrap import Parts, build
 from annotation_ops.defs.mount import annotation_project_definitions
 from annotation_ops.demo import digits
+from annotation_ops.domain.batches import BatchState, parse_attempt_key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import BatchState, parse_attempt_key
 from annotation_ops.ports.clock import Clock
 from annotation_ops.settings import Settings
 from annotation_ops_tests.dagster.server import ROOT
 from annotation_ops_tests.fakes.clock import ManualClock
+from annotation_ops_tests.services.workshop import without_stages
 
 FIRST_DAY = date(2026, 11, 4)
 TODAY = date(2026, 11, 23)
@@ -79,8 +80,8 @@ class Deployment:
 
 
 def deployment(home: Path, *, start: date, **environment: str) -> Deployment:
-    """Writes the project into `home` and names its variables; further ones, e.g. ANNOTATION_OPS_DATA, are added."""
-    shutil.copytree(ROOT / "projects" / "digits", home / "projects" / "digits")
+    """Writes the project, without stages, into `home` and names its variables; further ones, e.g. ANNOTATION_OPS_DATA, are added."""
+    without_stages(shutil.copytree(ROOT / "projects" / "digits", home / "projects" / "digits"))
     sources = home / "projects" / "digits" / "sources.yaml"
     sources.write_text(re.sub(r"start: \d{4}-\d\d-\d\d", f"start: {start.isoformat()}", sources.read_text()))
     variables = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from annotation_ops.defs import predictions, ranked_samples, raw_samples
 from annotation_ops.defs.metadata import table
 from annotation_ops.demo import digits
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.tables import LABEL_FEATURES
 from annotation_ops_tests.dagster.deployment import OTHERS_WARNINGS, QUIET, TODAY, Loop, metadata_of
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from annotation_ops.demo import digits
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.tables import GOLD_LABELS, LABEL_FEATURES, RANKED_SAMPLES, RAW_SAMPLES, TableSpec
 from annotation_ops_tests.dagster.deployment import (
     FIRST_DAY,

@@ -12,7 +12,7 @@ import pytest
 from deltalake.exceptions import TableNotFoundError
 
 from annotation_ops.demo import digits
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops_tests.dagster.deployment import OTHERS_WARNINGS, Deployment, deployment
 from annotation_ops_tests.dagster.server import DagsterServer, dagster_server
 from annotation_ops_tests.s3 import KEYS, s3_server

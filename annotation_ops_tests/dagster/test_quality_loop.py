@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 from mlflow import MlflowClient
 
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.tables import GOLD_LABELS
 from annotation_ops_tests.dagster.deployment import OTHERS_WARNINGS, TODAY, Loop, metadata_of
 from annotation_ops_tests.dagster.test_assets import BATCH, POOL, features

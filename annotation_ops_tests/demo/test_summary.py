@@ -13,9 +13,9 @@ SUMMARY: dict[str, Any] = {
     "dagster_runs": 24,
     "batches": [
         {"batch": "2026-01-05-active-01.a1", "tasks": 60, "verdict": "FAIL", "state": "requeued"}
-        | {"value": 0.712, "low": 0.6, "high": 0.8},
+        | {"value": 0.712, "low": 0.6, "high": 0.8, "why": "krippendorff_alpha_nominal 0.712 is below 0.85."},
         {"batch": "2026-01-06-active-01.a1", "tasks": 60, "verdict": None, "state": "in_annotation"}
-        | {"value": None, "low": None, "high": None},
+        | {"value": None, "low": None, "high": None, "why": None},
     ],
     "labels": {"in_feature_table": 10, "truly_wrong": 1, "false_judgements_caught": 2, "judgements": 30},
     "accuracy": [{"model_version": "3", "slice": "scanner:c", "first": 0.9, "last": 0.2, "windows": 9}],

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.conductor import Decision, LoopState, Ranking, decide, relabel_batch_id
-from annotation_ops.domain.records import Attempt, BatchState, Incident, IncidentState
+from annotation_ops.domain.records import Attempt, Incident, IncidentState
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 EVERY = timedelta(seconds=30)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
+from annotation_ops.domain.batches import BatchPurpose, BatchState, attempt_key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.project.taxonomy import Label
 from annotation_ops.domain.project.workforce import Annotator
@@ -15,14 +16,11 @@ from annotation_ops.domain.records import (
     Annotation,
     Attempt,
     Batch,
-    BatchPurpose,
-    BatchState,
     Incident,
     IncidentState,
     JsonObject,
     LabelCommit,
     Task,
-    attempt_key,
     content_key,
     task_key,
 )

@@ -8,9 +8,10 @@ import pytest
 
 from annotation_ops.adapters.platforms.simulated.platform import SimulatedPlatform
 from annotation_ops.adapters.platforms.simulated.simulation import SimulatedPerson, Simulation, Truth, TruthItem
+from annotation_ops.domain.batches import BatchState, attempt_key, calibration_batch_id
 from annotation_ops.domain.conductor import LoopState, decide
 from annotation_ops.domain.errors import InvalidInput, NotFound
-from annotation_ops.domain.records import AssignmentPurpose, BatchState, attempt_key, calibration_batch_id
+from annotation_ops.domain.records import AssignmentPurpose
 from annotation_ops.domain.workforce.standing import Need
 from annotation_ops.domain.workforce.status import AnnotatorStatus
 from annotation_ops.services.annotators import flagged_packs, report_workforce, training_packs

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from annotation_ops.adapters.platforms.simulated.simulation import Misbehaviour
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import Conflict
-from annotation_ops.domain.records import AssignmentState, BatchState
+from annotation_ops.domain.records import AssignmentState
 from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops_tests.services.workshop import FIRST, Workshop
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from annotation_ops.adapters.platforms.simulated.simulation import Misbehaviour
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import TransientError
 from annotation_ops.domain.project.routing import RoutingRule
-from annotation_ops.domain.records import BatchState
 from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops_tests.services.workshop import FIRST, SECOND, Workshop
 

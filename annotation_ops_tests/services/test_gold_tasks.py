@@ -1,4 +1,4 @@
-from annotation_ops.domain.records import BatchState
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.services.evidence import known_answer
 from annotation_ops_tests.services.workshop import FIRST, Workshop, digits
 

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import Conflict, InvalidInput
-from annotation_ops.domain.records import Attempt, BatchState
+from annotation_ops.domain.records import Attempt
 from annotation_ops.services.govern import override
 from annotation_ops_tests.services.workshop import FIRST, SECOND, Workshop
 
@@ -71,7 +72,8 @@ def test_a_batch_that_went_back_is_not_accepted_any_more(workshop: Workshop) -> 
     workshop.plan(SECOND)
 
     with pytest.raises(
-        Conflict, match="found state requeued, expected one of escalated, failed, in_audit, insufficient"
+        Conflict,
+        match="found state requeued, expected one of escalated, failed, in_adjudication, in_audit, in_review, insufficient",
     ):
         decide(workshop, "PASS")
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import Conflict
-from annotation_ops.domain.records import BatchState
 from annotation_ops.domain.tables import ANNOTATIONS
 from annotation_ops_tests.services.workshop import FIRST, SECOND, Workshop, digits
 

@@ -2,7 +2,8 @@ from collections import Counter
 
 import pytest
 
-from annotation_ops.domain.records import Assignment, AssignmentPurpose, AssignmentState, BatchState, parse_attempt_key
+from annotation_ops.domain.batches import BatchState, parse_attempt_key
+from annotation_ops.domain.records import Assignment, AssignmentPurpose, AssignmentState
 from annotation_ops.services.overlap import TopUpReport, top_up_attempt
 from annotation_ops_tests.services.workshop import FIRST, Workshop, digits
 

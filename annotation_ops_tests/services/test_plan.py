@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.errors import Conflict, NotFound
-from annotation_ops.domain.records import SYSTEM_ACTOR, BatchPurpose, BatchState, Incident, IncidentState
+from annotation_ops.domain.records import SYSTEM_ACTOR, Incident, IncidentState
 from annotation_ops_tests.services.workshop import DAY, FIRST, SECOND, Workshop, sample
 
 NEXT_BATCH = f"{DAY}-active-02.a1"

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from annotation_ops.adapters.storage.delta_lake import DeltaLake
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import Conflict, TransientError
-from annotation_ops.domain.records import BatchState
 from annotation_ops.domain.tables import GOLD_LABELS, TableSpec
 from annotation_ops.services.publish import write_gold
 from annotation_ops_tests.services.workshop import FIRST, SECOND, Workshop, digits, sample, truth

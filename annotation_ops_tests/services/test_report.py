@@ -5,16 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState, parse_attempt_key
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.project.criteria import MixCriteria
-from annotation_ops.domain.records import (
-    Assignment,
-    AssignmentPurpose,
-    AssignmentState,
-    BatchPurpose,
-    BatchState,
-    parse_attempt_key,
-)
+from annotation_ops.domain.records import Assignment, AssignmentPurpose, AssignmentState
 from annotation_ops.services.govern import override
 from annotation_ops.services.report import collect_batch_report, collect_project_report
 from annotation_ops_tests.services.report_bench import Bench, moment

@@ -1,7 +1,7 @@
 import pytest
 
+from annotation_ops.domain.batches import BatchPurpose, BatchState, attempt_key, milestone_batch_id, stage_batch_id
 from annotation_ops.domain.errors import Conflict, NotFound
-from annotation_ops.domain.records import BatchState, attempt_key, audit_batch_id, milestone_batch_id
 from annotation_ops.services.spot_audit import Audited
 from annotation_ops_tests.services.workshop import DAY, FIRST, SECOND, Workshop, digits
 
@@ -14,7 +14,7 @@ AUDITED = digits(
         ),
     )
 )
-AUDIT = attempt_key(audit_batch_id(FIRST), 1)
+AUDIT = attempt_key(stage_batch_id(BatchPurpose.AUDIT, FIRST), 1)
 SENIORS = {"ann-01", "ann-05", "ann-09"}
 
 

@@ -23,8 +23,9 @@ from annotation_ops.adapters.platforms.simulated.simulation import (
 from annotation_ops.adapters.project_folder import load_project
 from annotation_ops.adapters.storage.delta_lake import DeltaLake
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
+from annotation_ops.domain.batches import parse_attempt_key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.records import Annotation, Assignment, Attempt, Task, parse_attempt_key
+from annotation_ops.domain.records import Annotation, Assignment, Attempt, Task
 from annotation_ops.domain.tables import LABEL_FEATURES, RANKED_SAMPLES, RAW_SAMPLES
 from annotation_ops.ports.annotation_platform import PlatformAnnotation
 from annotation_ops.ports.training_trigger import TrainingReceipt, TrainingRequest, TrainingTrigger
@@ -47,12 +48,22 @@ EASY_CRITERIA = {"min_overlap_tasks: 20": "min_overlap_tasks: 3", "mode: not_wor
 """Six tasks cannot exclude chance; what these tests are about is not the statistics."""
 
 
+def without_stages(project: Path) -> None:
+    """Takes review, adjudication and audit out of a copy of the example project: what passed is published next."""
+    workflow = (project / "workflow.yaml").read_text()
+    kept = [line for line in workflow.splitlines() if not line.startswith(("review:", "adjudication:"))]
+    (project / "workflow.yaml").write_text("\n".join(kept) + "\n")
+    criteria = (project / "criteria.yaml").read_text()
+    (project / "criteria.yaml").write_text(criteria.partition("audit:")[0])
+
+
 @cache
 def digits(edits: tuple[tuple[str, str, str], ...] = ()) -> AnnotationProject:
     """The example project with texts replaced: (file, found, put in its place)."""
     easy = [("criteria.yaml", found, put) for found, put in EASY_CRITERIA.items()]
     with TemporaryDirectory() as folder:
         copied = Path(shutil.copytree(DIGITS, Path(folder) / "digits"))
+        without_stages(copied)
         for name, found, put in (*easy, *edits):
             text = (copied / name).read_text()
             assert found in text, f"{name} does not say {found!r}"
@@ -244,6 +255,12 @@ class Workshop:
         """The people who answered about a sample change their answers to these, in order of their ids."""
         for item, label in zip(self.answers(number), labels, strict=False):
             self.platform.edit_annotation(item.platform_annotation_id, value={"label": label})
+
+    def relabel_task(self, task_key: str, label: str) -> None:
+        """Whoever answered the task changes the answer."""
+        shown = self.platform.fetch_annotations(self.platform_project(), cursor=None, limit=1000).items
+        [item] = [item for item in shown if item.task_key == task_key]
+        self.platform.edit_annotation(item.platform_annotation_id, value={"label": label})
 
     def features(self) -> list[dict[str, object]]:
         rows = self.lake.read(LABEL_FEATURES, partition={"project": self.project.name}).to_pylist()

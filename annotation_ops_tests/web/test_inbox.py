@@ -13,6 +13,7 @@ from starlette.types import Message
 
 from annotation_ops.adapters.platforms.label_studio.webhooks import SECRET_HEADER, Inbox
 from annotation_ops.bootstrap import Parts
+from annotation_ops.domain.errors import TransientError
 from annotation_ops.services.doorbell import rung_at
 from annotation_ops.web.inbox import Ringer, inbox
 from annotation_ops.web.limits import BodyLimits
@@ -134,7 +135,7 @@ def test_a_ring_that_cannot_be_stored_says_so_and_the_next_one_is_stored() -> No
 
     def store(projects: Collection[str]) -> None:
         if failing.pop() if failing else False:
-            raise OSError("disk full")
+            raise TransientError("the database is locked")
         stored.append(projects)
 
     service = FastAPI()
@@ -142,5 +143,5 @@ def test_a_ring_that_cannot_be_stored_says_so_and_the_next_one_is_stored() -> No
     with serving(service) as client:
         answers = [client.post(RING, headers={SECRET_HEADER: SECRETS[0]}).status_code for _ in range(2)]
 
-    assert answers == [500, 204]
+    assert answers == [503, 204]
     assert stored == [{"digits"}]

@@ -14,7 +14,7 @@ from annotation_ops.domain.project.sources import Sources
 from annotation_ops.domain.project.staffing import staffing_faults
 from annotation_ops.domain.project.taxonomy import Taxonomy
 from annotation_ops.domain.project.workflow import Workflow
-from annotation_ops.domain.project.workforce import Workforce
+from annotation_ops.domain.project.workforce import StageRole, Workforce
 
 _NOMINAL = ("percent_agreement", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha_nominal", "gwet_ac1")
 _WEIGHTED = ("weighted_kappa_linear", "weighted_kappa_quadratic", "gwet_ac2")
@@ -57,6 +57,7 @@ def consistency_faults(documents: Documents) -> tuple[Fault, ...]:
         *_of_taxonomy(documents),
         *_of_criteria(documents),
         *_of_workflow(documents),
+        *_of_stages(documents),
         *_of_routing(documents),
         *_of_sources(documents),
         *_of_monitor(documents),
@@ -128,6 +129,24 @@ def _of_workflow(documents: Documents) -> Iterator[Fault]:
             workflow=workflow,
             file="workflow.yaml",
         )
+
+
+def _of_stages(documents: Documents) -> Iterator[Fault]:
+    workflow, workforce, taxonomy = documents.workflow, documents.workforce, documents.taxonomy
+    if workflow is None:
+        return
+    stages: list[tuple[str, StageRole]] = [("review", "reviewer")] if workflow.review is not None else []
+    stages += [("adjudication", "adjudicator")] if workflow.adjudication else []
+    for path, role in stages:
+        if workforce and not any(person.may(role) for person in workforce.annotators):
+            mend = f"Give somebody in workforce.yaml `senior: true` or `roles: [{role}]`."
+            yield Fault("workflow.yaml", path, "a stage for which there is nobody", f"at least one {role}", mend)
+    for position, name in enumerate(workflow.review.classes if workflow.review is not None and taxonomy else ()):
+        if taxonomy and name not in taxonomy.names:
+            expected = f"one of {listing(taxonomy.names)}, the labels of taxonomy.yaml"
+            yield Fault(
+                "workflow.yaml", f"review.classes[{position}]", repr(name), expected, suggestion(name, taxonomy.names)
+            )
 
 
 def _undeclared_slice(name: str, contract: Contract, *, file: str, path: str) -> Iterator[Fault]:

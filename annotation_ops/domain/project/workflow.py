@@ -1,9 +1,11 @@
 """The workflow: how a batch goes through people."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal, cast, get_args
 
 from annotation_ops.domain.project.reading import Parsed, Reader, parse_document
+from annotation_ops.domain.quality.review import ReviewRules
 
 Strategy = Literal["margin_kmeans", "margin", "entropy", "least_confidence", "random"]
 Platform = Literal["simulated", "label_studio"]
@@ -59,6 +61,11 @@ class Workflow:
     """Share of the tasks, drawn at random, that get `overlap` judgements; the others start with what the policy asks."""
     adaptive: AdaptiveOverlap = FIXED
     top_up: TopUp = TOP_UP
+    review: ReviewRules | None = None
+    """Which labels a reviewer looks at before they are published; None: none."""
+    adjudication: bool = False
+    """Whether labels that are open, or that a reviewer corrected, are settled by an adjudicator; else the former wait and the latter
+    are as the reviewer says."""
     gold_share: float = 0.0
     """Share of hidden tasks with a known answer, added to every batch."""
 
@@ -82,6 +89,8 @@ def _read(reader: Reader) -> Workflow:
         overlap_share=reader.number("overlap_share", low=0, high=1, open_ends="low", default=1.0),
         adaptive=_read_adaptive(reader),
         top_up=_read_top_up(reader),
+        review=_read_review(reader),
+        adjudication=reader.flag("adjudication", default=False),
         gold_share=reader.number("gold_share", low=0, high=0.5, default=0.0),
     )
 
@@ -107,6 +116,22 @@ def _read_top_up(reader: Reader) -> TopUp:
     )
     section.close()
     return top_up
+
+
+def _read_review(reader: Reader) -> ReviewRules | None:
+    section = reader.section("review", required=False)
+    if section is None:
+        return None
+    never = timedelta(0)
+    late = section.duration("answered_after", default=never)
+    rules = ReviewRules(
+        share=section.number("share", low=0, high=1, default=0.05),
+        agreement_below=section.number("agreement_below", low=0, high=1, default=0.0),
+        classes=section.texts("classes", None, "a label of the taxonomy"),
+        answered_after=late if late != never else None,
+    )
+    section.close()
+    return rules
 
 
 def _nothing(reader: Reader, key: str) -> Reader:

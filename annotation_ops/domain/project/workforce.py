@@ -1,10 +1,14 @@
 """The workforce: people and cohorts, their skills and limits."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal, cast, get_args
 
 from annotation_ops.domain.project.reading import Parsed, Reader, parse_document
 from annotation_ops.domain.workforce.calibration import CalibrationRules, round_power
+
+StageRole = Literal["reviewer", "adjudicator", "auditor"]
 
 DEFAULT_CAPACITY = 20
 """Open assignments a person may hold when nothing is declared: about half a day of short tasks."""
@@ -22,6 +26,13 @@ class Annotator:
     capacity: int
     """How many open assignments the person may hold."""
     senior: bool
+    """May do the work of every stage after the judgements."""
+    roles: tuple[StageRole, ...] = ()
+    """Single stages that the person may work on."""
+
+    def may(self, role: "StageRole") -> bool:
+        """Whether the person may work on a stage."""
+        return self.senior or role in self.roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,12 @@ def _read_annotator(reader: Reader) -> Annotator:
         region=reader.optional_identifier("region"),
         capacity=reader.integer("capacity", low=1, high=10_000, default=DEFAULT_CAPACITY),
         senior=reader.flag("senior", default=False),
+        roles=_read_roles(reader),
     )
     reader.close()
     return annotator
+
+
+def _read_roles(reader: Reader) -> tuple[StageRole, ...]:
+    known = get_args(StageRole)
+    return cast("tuple[StageRole, ...]", reader.texts("roles", re.compile("|".join(known)), " or ".join(known)))

@@ -4,17 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from annotation_ops.domain.batches import WITH_LABELS
 from annotation_ops.domain.project.criteria import Criteria
 from annotation_ops.domain.quality.planning.adaptive_overlap import Savings
 from annotation_ops.domain.quality.statistic import Statistic, undefined
-from annotation_ops.domain.records import (
-    WITH_LABELS,
-    Annotation,
-    Attempt,
-    Batch,
-    JsonObject,
-    VerdictRecord,
-)
+from annotation_ops.domain.records import Annotation, Attempt, Batch, JsonObject, VerdictRecord
 from annotation_ops.domain.reporting.tallies import Tallies
 
 

@@ -20,8 +20,8 @@ from annotation_ops.adapters.storage.ledger.migrate import MIGRATIONS
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
 from annotation_ops.adapters.storage.ledger.tables import METADATA
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import AnnotationOpsError, Conflict, InvalidInput, PermanentError, TransientError
-from annotation_ops.domain.records import BatchState
 from annotation_ops_tests.contracts.ledger_records import (
     BATCH,
     NOW,

@@ -185,7 +185,7 @@ class TestClosing:
         assert self.close(opened(), later) is None
 
     def test_an_incident_with_a_batch_waits_for_the_retraining(self) -> None:
-        assert self.close(opened().with_batch("2026-11-23-relabel-01"), [0.90, 0.90]) is None
+        assert self.close(replace(opened(), batch_id="2026-11-23-relabel-01"), [0.90, 0.90]) is None
         assert self.close(replace(opened(), state=IncidentState.RELABELLED), [0.90, 0.90]) is None
 
 

@@ -31,6 +31,10 @@ def _unread(uri: str) -> str:
     raise InvalidInput(f"{uri}: found the address of a text and no store to read it from")
 
 
+def _unseen(uri: str) -> tuple[int, int]:
+    raise InvalidInput(f"{uri}: found the address of a picture and no store to look at it")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """How the ids of workforce.yaml and the URIs of the raw data look in Label Studio."""
@@ -47,6 +51,8 @@ class Connection:
     """Where its webhooks go; None for no webhooks."""
     read_text: Callable[[str], str] = _unread
     """The text behind a URI: people mark it up, so it goes to the server itself."""
+    picture_size: Callable[[str], tuple[int, int]] = _unseen
+    """(width, height) in pixels of the picture behind a URI: what is drawn on it beforehand is placed in percent."""
 
     def sign_in(self, annotator_id: str) -> str:
         """The address of a person; one that nobody has when none is declared."""

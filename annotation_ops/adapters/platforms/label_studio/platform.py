@@ -6,15 +6,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
-from annotation_ops.adapters.platforms.label_studio.answers import value_of
+from annotation_ops.adapters.platforms.label_studio.answers import result_of, value_of
 from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
 from annotation_ops.adapters.platforms.label_studio.connection import Connection
 from annotation_ops.adapters.platforms.label_studio.cursor import BEGINNING, Cursor, Position
 from annotation_ops.adapters.platforms.label_studio.media import connect_buckets, connect_folders
 from annotation_ops.adapters.platforms.label_studio.queues import (
+    PRELABELS,
     ProjectQueues,
     Queue,
+    QueueMark,
     ensure_home,
     filtered,
     open_queue,
@@ -58,6 +61,10 @@ LISTING_PAYS = 40
 """A lookup of KEYS_A_QUERY keys takes as long as listing about this many tasks."""
 
 
+_Kind: TypeAlias = tuple[str, bool]
+"""A person, and whether the tasks show an answer to begin with: together the queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One live task of Label Studio."""
@@ -81,7 +88,11 @@ class LabelStudio(AnnotationPlatform):
 
     name = "label_studio"
     capabilities = (
-        Capability.BULK_CREATE | Capability.ASSIGN_USER | Capability.INCREMENTAL_FETCH | Capability.DELETE_SEEN
+        Capability.BULK_CREATE
+        | Capability.ASSIGN_USER
+        | Capability.PRELABELS
+        | Capability.INCREMENTAL_FETCH
+        | Capability.DELETE_SEEN
     )
     limits = PlatformLimits(max_tasks_per_call=10_000, max_page_size=1000)
 
@@ -124,15 +135,18 @@ class LabelStudio(AnnotationPlatform):
                 )
         unknown = self._unknown({person for task in tasks for person in task.assignees})
         copy = secrets.token_hex(4)
-        wanted: defaultdict[str, list[JsonObject]] = defaultdict(list)
+        wanted: defaultdict[_Kind, list[JsonObject]] = defaultdict(list)
         receipts = []
         for task in tasks:
             if strangers := sorted(unknown.intersection(task.assignees)):
                 receipts.append(TaskReceipt(task.task_key, None, "failed", self._no_account(strangers)))
                 continue
             shown = self._connection.shown(task.data[media], media=media)
+            row: JsonObject = {"data": {media: shown, KEY: task.task_key, COPY: copy}}
+            if task.prelabel is not None:
+                row["predictions"] = [self._prediction(queues.home.mark, task, shown)]
             for person in task.assignees:
-                wanted[person].append({media: shown, KEY: task.task_key, COPY: copy})
+                wanted[person, task.prelabel is not None].append(row)
             receipts.append(TaskReceipt(task.task_key, f"{task.task_key}.{copy}", "created"))
         self._import(queues, wanted)
         return tuple(receipts)
@@ -159,11 +173,14 @@ class LabelStudio(AnnotationPlatform):
             known[row.name].append(row)
         if missing := sorted(set(assignees) - set(known)):
             raise NotFound(f"found no live task {missing[0]!r} in project {queues.home.mark.project!r}")
-        wanted: defaultdict[str, list[JsonObject]] = defaultdict(list)
+        wanted: defaultdict[_Kind, list[JsonObject]] = defaultdict(list)
         for name, people in assignees.items():
-            asked = {row.queue.mark.annotator for row in known[name]}
-            for person in sorted(set(people) - asked):
-                wanted[person].append(known[name][0].data)
+            further = sorted(set(people) - {row.queue.mark.annotator for row in known[name]})
+            if further:
+                prelabels = known[name][0].queue.mark.prelabels
+                copied = self._copied(known[name][0])
+                for person in further:
+                    wanted[person, prelabels].append(copied)
         self._import(queues, wanted)
 
     def fetch_annotations(self, project_id: str, *, cursor: str | None, limit: int) -> AnnotationPage:
@@ -206,18 +223,32 @@ class LabelStudio(AnnotationPlatform):
             if row.name in wanted:
                 self._client.patch(f"/api/tasks/{row.number}/", {"overlap": 0, "data": {**row.data, WITHDRAWN: "1"}})
 
-    def _import(self, queues: ProjectQueues, wanted: Mapping[str, Sequence[JsonObject]]) -> None:
+    def _prediction(self, mark: QueueMark, task: TaskSpec, shown: str) -> JsonObject:
+        """The prelabel as Label Studio shows it; the size of a picture is read from the picture."""
+        shapes = mark.task_type in ("boxes", "polygons")
+        size = self._connection.picture_size(task.data[mark.media]) if shapes else None
+        text = shown if mark.media == "text" else ""
+        result = result_of(task.prelabel or {}, task_type=mark.task_type, size=size, text=text)
+        return {"model_version": PRELABELS, "result": result}
+
+    def _copied(self, row: _Row) -> JsonObject:
+        """A task as it is, for another person."""
+        shown = self._client.pages("/api/predictions/", task=row.number) if row.queue.mark.prelabels else []
+        kept = [{"model_version": one["model_version"], "result": one["result"]} for one in shown]
+        return {"data": row.data, **({"predictions": kept} if kept else {})}
+
+    def _import(self, queues: ProjectQueues, wanted: Mapping[_Kind, Sequence[JsonObject]]) -> None:
         medium = queues.home.mark.media
-        everything = {task[medium] for tasks in wanted.values() for task in tasks}
+        everything = {task["data"][medium] for tasks in wanted.values() for task in tasks}
         connect_folders(self._client, queues.home.number, everything, self._connection)
-        for person, tasks in sorted(wanted.items()):
-            queue = queues.of(person)
+        for (person, prelabels), tasks in sorted(wanted.items()):
+            queue = queues.of(person, prelabels=prelabels)
             if queue is None:
-                queue = open_queue(self._client, queues, person)
+                queue = open_queue(self._client, queues, person, prelabels=prelabels)
                 ensure_webhooks(self._client, [queue.number], queue.mark.project, self._connection.inbox)
-            connect_buckets(self._client, queue.number, [task[medium] for task in tasks], self._connection)
+            connect_buckets(self._client, queue.number, [task["data"][medium] for task in tasks], self._connection)
             for start in range(0, len(tasks), IMPORT_CHUNK):
-                chunk = [{"data": data} for data in tasks[start : start + IMPORT_CHUNK]]
+                chunk = tasks[start : start + IMPORT_CHUNK]
                 created = self._client.post(f"/api/projects/{queue.number}/import", chunk)
                 if "task_count" not in created:
                     raise Unsupported(

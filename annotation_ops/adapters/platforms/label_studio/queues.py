@@ -7,7 +7,7 @@ more project without tasks, the home, stands for the annotation project and give
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from annotation_ops.adapters.platforms.label_studio.client import LabelStudioClient
 from annotation_ops.adapters.platforms.label_studio.label_config import (
@@ -22,6 +22,17 @@ from annotation_ops.ports.annotation_platform import PlatformProjectSpec
 
 MARK = "annotation-ops "
 """How the last line of the description begins in every project that is ours; the rest of the line is JSON."""
+
+REVIEW_TITLE = " - review"
+"""How the title of a queue with prelabels ends."""
+
+REVIEW_HTML = (
+    "<p><b>Review.</b> You see the answer that others gave. Submit it when it is right; correct it first when it is not. "
+    "You had no part in it, and who had is not shown.</p>"
+)
+
+PRELABELS = "answer so far"
+"""Name of the predictions that show an answer to begin with; Label Studio shows those that the project names."""
 
 TITLE_LIMIT = 50
 """Characters of a title in Label Studio."""
@@ -42,9 +53,12 @@ class QueueMark:
     """Hash of the label config it was made with."""
     guideline: str
     """Hash of the instructions it shows."""
+    prelabels: bool = False
+    """Whether its tasks show an answer to begin with. A queue of its own, so that nobody sees one in other work."""
 
     def text(self) -> str:
-        owner = f"What {self.annotator} is asked about in {self.project}: open it and choose Label All Tasks."
+        work = "to review" if self.prelabels else "about"
+        owner = f"What {self.annotator} is asked {work} in {self.project}: open it and choose Label All Tasks."
         words = owner if self.annotator else f"Stands for {self.project}; tasks are in the projects of the annotators."
         return f"{words}\n\n{MARK}{json.dumps(asdict(self), sort_keys=True)}"
 
@@ -92,16 +106,11 @@ class ProjectQueues:
     queues: tuple[Queue, ...]
     """Of every taxonomy, oldest first."""
 
-    def of(self, annotator_id: str) -> Queue | None:
-        """Where new tasks of a person go: the oldest queue under the taxonomy of the home."""
-        return next(
-            (
-                queue
-                for queue in self.queues
-                if (queue.mark.annotator, queue.mark.taxonomy) == (annotator_id, self.home.mark.taxonomy)
-            ),
-            None,
-        )
+    def of(self, annotator_id: str, *, prelabels: bool) -> Queue | None:
+        """Where new tasks of a person go: the oldest queue of the kind under the taxonomy of the home."""
+        wanted = (annotator_id, self.home.mark.taxonomy, prelabels)
+        marks = ((queue.mark.annotator, queue.mark.taxonomy, queue.mark.prelabels) for queue in self.queues)
+        return next((queue for queue, mark in zip(self.queues, marks, strict=True) if mark == wanted), None)
 
 
 def project_queues(client: LabelStudioClient, project_id: str) -> ProjectQueues:
@@ -133,7 +142,7 @@ def ensure_home(client: LabelStudioClient, spec: PlatformProjectSpec) -> tuple[Q
     for queue in mine:
         if queue.mark.annotator is not None and queue.mark.taxonomy != wanted.taxonomy:
             continue
-        right = _mark(spec, queue.mark.annotator)
+        right = replace(_mark(spec, queue.mark.annotator), prelabels=queue.mark.prelabels)
         if queue.changed_by_hand and queue.mark.taxonomy == wanted.taxonomy:
             mended.append(f"label config of Label Studio project {queue.number} ({queue.mark.annotator or 'home'})")
         elif queue.mark == right:
@@ -142,33 +151,39 @@ def ensure_home(client: LabelStudioClient, spec: PlatformProjectSpec) -> tuple[Q
     return home, tuple(mended)
 
 
-def open_queue(client: LabelStudioClient, queues: ProjectQueues, annotator_id: str) -> Queue:
+def open_queue(client: LabelStudioClient, queues: ProjectQueues, annotator_id: str, *, prelabels: bool) -> Queue:
     """A queue for the person under the home's taxonomy, made like the home."""
     home = client.get(f"/api/projects/{queues.home.number}/")
-    mark = QueueMark(**{**asdict(queues.home.mark), "annotator": annotator_id})
+    mark = replace(queues.home.mark, annotator=annotator_id, prelabels=prelabels)
     if queues.home.changed_by_hand:
         raise Conflict(
             f"project {mark.project!r}: the label config of Label Studio project {queues.home.number} was changed by hand; "
             f"call ensure_project, which puts it back"
         )
-    copied = ("label_config", "expert_instruction", "show_instruction", "skip_queue", "maximum_annotations", "sampling")
-    created = client.post(
-        "/api/projects/",
-        {**{name: home[name] for name in copied}, "title": _title(mark), "description": mark.text()},
-    )
+    copied = ("label_config", "show_instruction", "skip_queue", "maximum_annotations", "sampling")
+    settings = {name: home[name] for name in copied} | _shown(mark, home["expert_instruction"])
+    created = client.post("/api/projects/", {**settings, "title": _title(mark), "description": mark.text()})
     return Queue(created["id"], mark, created["label_config"], 0)
 
 
 def _settings(spec: PlatformProjectSpec, mark: QueueMark) -> JsonObject:
     return {
         "label_config": label_config(spec),
-        "expert_instruction": instructions_html(spec.instructions),
+        **_shown(mark, instructions_html(spec.instructions)),
         "show_instruction": True,
         "maximum_annotations": 1,
         "sampling": "Sequential sampling",
         # What somebody skips goes back to us, not to another person.
         "skip_queue": "IGNORE_SKIPPED",
         "description": mark.text(),
+    }
+
+
+def _shown(mark: QueueMark, instructions: str) -> JsonObject:
+    return {
+        "expert_instruction": f"{REVIEW_HTML if mark.prelabels else ''}{instructions}",
+        "show_collab_predictions": mark.prelabels,
+        "model_version": PRELABELS if mark.prelabels else "",
     }
 
 
@@ -186,7 +201,7 @@ def _mark(spec: PlatformProjectSpec, annotator_id: str | None) -> QueueMark:
 
 def _title(mark: QueueMark) -> str:
     """Label Studio wants 3 to 50 characters; the mark, not the title, says what a project is."""
-    title = f"{mark.project} - {mark.annotator or 'home'}"
+    title = f"{mark.project} - {mark.annotator or 'home'}{REVIEW_TITLE if mark.prelabels else ''}"
     return title if len(title) <= TITLE_LIMIT else f"{title[: TITLE_LIMIT - 3]}..."
 
 

@@ -23,6 +23,7 @@ from annotation_ops.adapters.storage.ledger.tables import (
     TASKS,
     VERDICTS,
 )
+from annotation_ops.domain.batches import BatchState, attempt_key
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.records import (
     Annotation,
@@ -31,14 +32,12 @@ from annotation_ops.domain.records import (
     Attempt,
     AuditEntry,
     Batch,
-    BatchState,
     Incident,
     LabelCommit,
     Quarantined,
     Review,
     Task,
     VerdictRecord,
-    attempt_key,
 )
 
 

@@ -19,6 +19,7 @@ from annotation_ops.adapters.storage.ledger.codec import (
     optional_text,
     text,
 )
+from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
     Annotation,
@@ -27,8 +28,6 @@ from annotation_ops.domain.records import (
     AssignmentState,
     Attempt,
     Batch,
-    BatchPurpose,
-    BatchState,
     DocumentVersions,
     Incident,
     IncidentState,

@@ -11,13 +11,13 @@ from annotation_ops.adapters.storage.ledger.database import LOCK_TIMEOUT_SECONDS
 from annotation_ops.adapters.storage.ledger.migrate import migrate
 from annotation_ops.adapters.storage.ledger.writes import SqlTransaction, refuse_clock_going_back
 from annotation_ops.domain.audit import recorded_at
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
     Attempt,
     AuditEntry,
     Batch,
-    BatchState,
     Incident,
     LabelCommit,
     Quarantined,

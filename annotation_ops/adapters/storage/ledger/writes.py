@@ -14,6 +14,7 @@ from annotation_ops.adapters.storage.ledger.reads import attempt as read_attempt
 from annotation_ops.adapters.storage.ledger.rows import Row
 from annotation_ops.adapters.storage.ledger.tables import ASSIGNMENTS, ATTEMPTS, AUDIT, CURSORS, INCIDENTS, TASKS
 from annotation_ops.domain.audit import append, recorded_at
+from annotation_ops.domain.batches import STAGES, BatchState, attempt_key
 from annotation_ops.domain.errors import Conflict, NotFound, PermanentError
 from annotation_ops.domain.records import (
     Annotation,
@@ -22,7 +23,6 @@ from annotation_ops.domain.records import (
     Attempt,
     AuditEntry,
     Batch,
-    BatchState,
     Incident,
     JsonObject,
     LabelCommit,
@@ -30,7 +30,6 @@ from annotation_ops.domain.records import (
     Review,
     Task,
     VerdictRecord,
-    attempt_key,
 )
 from annotation_ops.ports.ledger import LedgerTransaction
 
@@ -41,7 +40,7 @@ STAMPED_BY = {
     BatchState.IN_ANNOTATION: "dispatched_at",
     BatchState.COMPLETE: "completed_at",
     BatchState.PASSED: "judged_at",
-    BatchState.IN_AUDIT: "judged_at",
+    **dict.fromkeys(STAGES, "judged_at"),
     BatchState.SETTLED: "judged_at",
     BatchState.FAILED: "judged_at",
     BatchState.INSUFFICIENT: "judged_at",

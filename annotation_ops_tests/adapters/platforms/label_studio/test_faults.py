@@ -19,8 +19,9 @@ from annotation_ops.adapters.platforms.label_studio.platform import COPY, KEY, W
 from annotation_ops.adapters.platforms.label_studio.queues import read_queues, rows_of
 from annotation_ops.demo.annotators import SignedInAnnotator
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.errors import TransientError
-from annotation_ops.domain.records import AssignmentState, BatchState, JsonObject
+from annotation_ops.domain.records import AssignmentState, JsonObject
 from annotation_ops.ports.annotation_platform import TaskSpec
 from annotation_ops.services.collect import CollectReport, collect
 from annotation_ops.services.placement import platform_spec
