@@ -36,6 +36,8 @@ class Settings:
     """ANNOTATION_OPS_LABEL_STUDIO_TOKEN: a legacy or personal access token of a member."""
     label_studio_root: Path | None
     """ANNOTATION_OPS_LABEL_STUDIO_ROOT: the server's document root, for raw data in a folder; default the data root."""
+    access_token: str | None = field(repr=False)
+    """ANNOTATION_OPS_TOKEN: who acts at this terminal; needed for decisions once the deployment has issued tokens."""
     service_url: str | None
     """ANNOTATION_OPS_URL: the address of `annotation-ops serve` as platforms reach it; without it only a server that
     `label-studio up` started sends webhooks, to `http://127.0.0.1:8321`."""
@@ -70,6 +72,7 @@ class Settings:
             label_studio_root=Path(root).absolute()
             if (root := environment.get("ANNOTATION_OPS_LABEL_STUDIO_ROOT"))
             else None,
+            access_token=environment.get("ANNOTATION_OPS_TOKEN") or None,
             service_url=environment.get("ANNOTATION_OPS_URL") or None,
             webhook_secrets=tuple(filter(None, environment.get("ANNOTATION_OPS_WEBHOOK_SECRET", "").split(","))),
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),

@@ -10,13 +10,9 @@ from pathlib import Path
 import click
 
 from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
-from annotation_ops.domain.audit import GENESIS, Checkpoint, parse_checkpoint, verify
+from annotation_ops.domain.audit import parse_checkpoint, verify
 from annotation_ops.domain.errors import AnnotationOpsError
-from annotation_ops.domain.records import AuditEntry
-from annotation_ops.ports.ledger import Ledger
-
-PAGE = 10_000
-"""Entries held in memory at a time: about 5 MB."""
+from annotation_ops.services.audit_trail import HeadWatch, entries_of
 
 BAD_INPUT = 2
 
@@ -84,29 +80,6 @@ def export_command(url: str | None, out: Path) -> None:
         head = HeadWatch(entries_of(ledger))
         write_lines(out, head)
     click.echo(f"{out}: {head.count} entries, head {head.at}")
-
-
-class HeadWatch:
-    """Passes entries on and remembers how many there were and the last of them."""
-
-    def __init__(self, entries: Iterator[AuditEntry]) -> None:
-        self._entries = entries
-        self.count = 0
-        self.at = Checkpoint(0, GENESIS)
-
-    def __iter__(self) -> Iterator[AuditEntry]:
-        for entry in self._entries:
-            self.count += 1
-            self.at = Checkpoint(entry.seq, entry.hash)
-            yield entry
-
-
-def entries_of(ledger: Ledger) -> Iterator[AuditEntry]:
-    """The whole chain in stored order, a page at a time."""
-    after = -sys.maxsize
-    while page := ledger.audit_entries(after=after, limit=PAGE):
-        yield from page
-        after = page[-1].seq
 
 
 def write_lines(out: Path, entries: HeadWatch) -> None:

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from annotation_ops.adapters.project_folder import find_projects, load_project
 from annotation_ops.bootstrap import Parts, build
+from annotation_ops.domain.access import Permission
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.project.annotation_project import AnnotationProject
+from annotation_ops.services.access import acting
 from annotation_ops.settings import Settings
 
 
@@ -38,3 +40,11 @@ def named_project(parts: Parts, name: str) -> AnnotationProject:
     if name not in projects:
         raise NotFound(f"project {name!r}: not found, expected one of {', '.join(projects)}")
     return projects[name]
+
+
+def acting_person(parts: Parts, permission: Permission, login: str) -> str:
+    """The name of whoever acts: of the token in ANNOTATION_OPS_TOKEN, or `login` while no token was ever issued.
+
+    Raises NotAuthenticated and NotPermitted.
+    """
+    return acting(parts.settings.access_token, login, permission, ledger=parts.ledger, now=parts.clock.now())

@@ -21,11 +21,13 @@ COMMANDS = {
     "init": "annotation_ops.cli.init:init",
     "judge": "annotation_ops.cli.judge:judge",
     "label-studio": "annotation_ops.cli.label_studio:label_studio",
+    "lineage": "annotation_ops.cli.lineage:lineage",
     "plan": "annotation_ops.cli.plan:plan",
     "rank": "annotation_ops.cli.rank:rank",
     "report": "annotation_ops.cli.report:report",
     "serve": "annotation_ops.cli.serve:serve",
     "status": "annotation_ops.cli.status:status",
+    "token": "annotation_ops.cli.token:token",
     "validate": "annotation_ops.cli.validate:validate",
     "what-if": "annotation_ops.cli.what_if:what_if",
 }

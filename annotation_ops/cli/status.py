@@ -11,7 +11,7 @@ from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.workforce.status import AnnotatorStatus
 from annotation_ops.ports.ledger import Ledger
 from annotation_ops.services.certification import calibration_results, standings
-from annotation_ops.services.judge import verdict_in_force
+from annotation_ops.services.status import attempt_status
 
 
 @click.command()
@@ -33,21 +33,13 @@ def status(project: str | None, as_json: bool) -> None:
 
 
 def _report(project: AnnotationProject, *, ledger: Ledger, now: datetime) -> dict[str, Any]:
-    in_force = {a.key: verdict_in_force(project.name, a.key, ledger=ledger) for a in ledger.attempts(project.name)}
     reasons: dict[str, int] = {}
     for item in ledger.quarantined(project.name):
         reasons[f"{item.kind}: {item.reason_code}"] = reasons.get(f"{item.kind}: {item.reason_code}", 0) + 1
     return {
         "project": project.name,
         "batches": [
-            {
-                "attempt": attempt.key,
-                "state": attempt.state.value,
-                "verdict": verdict.outcome if (verdict := in_force[attempt.key]) else None,
-                "due_at": attempt.due_at.isoformat() if attempt.due_at else None,
-                "reason": attempt.state_reason,
-            }
-            for attempt in ledger.attempts(project.name)
+            attempt_status(project, attempt, ledger=ledger).document() for attempt in ledger.attempts(project.name)
         ],
         "labels": sum(commit.n_labels for commit in ledger.label_commits(project.name)),
         "flagged": [

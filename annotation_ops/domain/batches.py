@@ -31,6 +31,8 @@ class BatchState(StrEnum):
     """PASSED, and its gold labels are in the feature table."""
     ESCALATED = "escalated"
     """A person must act: the attempt or top-up limit is reached, nobody is left to ask, or the due time has passed."""
+    HELD = "held"
+    """A person stopped it; nothing is decided until it is released to where it was."""
     SETTLED = "settled"
     """An audit or a calibration whose result is recorded; nothing is published from it."""
 

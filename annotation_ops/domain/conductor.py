@@ -34,6 +34,7 @@ OPEN_STATES = frozenset(
         BatchState.INSUFFICIENT,
         *STAGES,
         BatchState.ESCALATED,
+        BatchState.HELD,
     }
 )
 """States that count against `workflow.max_open_batches`."""

@@ -7,7 +7,9 @@ AnnotationOpsError
 │   ├── UnsafeInput           input that would cost absurd memory or run foreign code
 │   ├── NotFound              something named does not exist
 │   ├── Conflict              the state is not the one this action needs
-│   └── Unsupported           the platform or store cannot do this
+│   ├── Unsupported           the platform or store cannot do this
+│   ├── NotAuthenticated      nobody known acts
+│   └── NotPermitted          somebody known acts whose role does not grant it
 └── TransientError            the same call may succeed later: a network, a server, a lock
 """
 
@@ -71,3 +73,11 @@ class InvalidDocument(PermanentError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.faults = faults
         super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class NotAuthenticated(PermanentError):
+    """Nobody known acts: no access token, or none that is valid."""
+
+
+class NotPermitted(PermanentError):
+    """Somebody known acts whose role does not grant it."""

@@ -94,7 +94,9 @@ class Attempt:
     judged_at: datetime | None = None
     published_at: datetime | None = None
     state_reason: str = ""
-    """Why it is in this state, for a person; filled for ESCALATED and INSUFFICIENT."""
+    """Why it is in this state, for a person; filled for ESCALATED, INSUFFICIENT and HELD."""
+    held_from: BatchState | None = None
+    """Of a HELD attempt: the state it is released to."""
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.records import (
     Annotation,
@@ -56,7 +57,7 @@ class LedgerTransaction(ABC):
         reason: str = "",
         due_at: datetime | None = None,
     ) -> None:
-        """Changes an attempt's state and stamps the matching time column. Raises Conflict naming found and expected states,
+        """Changes an attempt's state and stamps the matching time column; to HELD it keeps where it came from. Raises Conflict naming found and expected states,
         NotFound."""
 
     @abstractmethod
@@ -94,6 +95,13 @@ class LedgerTransaction(ABC):
     @abstractmethod
     def quarantine(self, item: Quarantined) -> bool:
         """Another reason or body under the same key is one more row, never a Conflict."""
+
+    @abstractmethod
+    def add_access_token(self, token: AccessToken) -> bool: ...
+
+    @abstractmethod
+    def revoke_access_token(self, token_hash: str, *, at: datetime) -> None:
+        """Raises NotFound."""
 
     @abstractmethod
     def add_label_commit(self, commit: LabelCommit) -> bool: ...
@@ -191,6 +199,13 @@ class Ledger(ABC):
     @abstractmethod
     def incidents(self, project: str) -> tuple[Incident, ...]:
         """Oldest first."""
+
+    @abstractmethod
+    def access_tokens(self) -> tuple[AccessToken, ...]:
+        """Oldest first; expired and revoked ones too."""
+
+    @abstractmethod
+    def access_token(self, token_hash: str) -> AccessToken | None: ...
 
     @abstractmethod
     def cursor(self, name: str) -> str | None: ...

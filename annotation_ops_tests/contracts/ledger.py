@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 
+from annotation_ops.domain.access import AccessToken, Role
 from annotation_ops.domain.audit import verify
 from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.errors import Conflict, InvalidInput, NotFound, PermanentError
@@ -527,6 +528,40 @@ class JudgementContract:
         assert ledger.incidents("digits")[0] == closed
 
 
+class AccessContract:
+    def test_access_tokens_come_back_by_hash_and_oldest_first(self, ledger: Ledger) -> None:
+        late = AccessToken("b" * 64, "lea", Role.LEAD, NOW + SECOND, NOW + 90 * SECOND)
+        early = AccessToken("a" * 64, "ada", Role.ADMIN, NOW, NOW + 60 * SECOND)
+        with ledger.transaction(actor="system", at=NOW) as unit:
+            assert unit.add_access_token(late)
+            assert unit.add_access_token(early)
+            assert not unit.add_access_token(early)
+            unit.audit("token.created", "ada", {})
+
+        assert ledger.access_tokens() == (early, late)
+        assert ledger.access_token("b" * 64) == late
+        assert ledger.access_token("c" * 64) is None
+
+    def test_a_revoked_token_says_since_when_and_an_unknown_one_is_not_found(self, ledger: Ledger) -> None:
+        token = AccessToken("a" * 64, "ada", Role.ADMIN, NOW, NOW + 60 * SECOND)
+        with ledger.transaction(actor="system", at=NOW) as unit:
+            unit.add_access_token(token)
+            unit.revoke_access_token(token.token_hash, at=NOW + SECOND)
+            unit.audit("token.revoked", "ada", {})
+
+        assert ledger.access_token(token.token_hash) == replace(token, revoked_at=NOW + SECOND)
+        with pytest.raises(NotFound), ledger.transaction(actor="system", at=NOW) as unit:
+            unit.revoke_access_token("f" * 64, at=NOW)
+
+    def test_a_held_attempt_knows_where_it_came_from_until_it_moves_on(self, ledger: Ledger) -> None:
+        fill(ledger)
+        move(ledger, expect={BatchState.PLANNED}, to=BatchState.HELD)
+        assert ledger.attempt("digits", BATCH.batch_id, 1).held_from is BatchState.PLANNED
+        move(ledger, expect={BatchState.HELD}, to=BatchState.PLANNED)
+
+        assert ledger.attempt("digits", BATCH.batch_id, 1) == ATTEMPT
+
+
 class LeaseContract:
     def test_one_owner_at_a_time(self, ledger: Ledger) -> None:
         assert ledger.acquire_lease("collect", "run-1", at=NOW, seconds=60) == 1
@@ -556,7 +591,14 @@ class LeaseContract:
 
 
 class LedgerContract(
-    UnitOfWorkContract, AuditContract, BatchContract, TaskContract, PeopleContract, JudgementContract, LeaseContract
+    AccessContract,
+    UnitOfWorkContract,
+    AuditContract,
+    BatchContract,
+    TaskContract,
+    PeopleContract,
+    JudgementContract,
+    LeaseContract,
 ):
     """All of it."""
 

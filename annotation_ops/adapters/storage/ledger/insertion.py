@@ -45,7 +45,9 @@ BATCHES = AppendOnly(tables.BATCHES, ("project", "batch_id"))
 ATTEMPTS = AppendOnly(
     tables.ATTEMPTS,
     ("project", "batch_id", "number"),
-    later=frozenset({"state", "due_at", "dispatched_at", "completed_at", "judged_at", "published_at", "state_reason"}),
+    later=frozenset(
+        {"state", "due_at", "dispatched_at", "completed_at", "judged_at", "published_at", "state_reason", "held_from"}
+    ),
     refers_to=Reference(("project", "batch_id"), tables.BATCHES, ("project", "batch_id")),
 )
 TASKS = AppendOnly(
@@ -69,6 +71,7 @@ VERDICTS = AppendOnly(
 )
 DOCUMENT_VERSIONS = AppendOnly(tables.DOCUMENT_VERSIONS, ("project", "kind", "version"))
 QUARANTINE = AppendOnly(tables.QUARANTINE, ("project", "kind", "key", "content"), later=frozenset({"at"}))
+ACCESS_TOKENS = AppendOnly(tables.ACCESS_TOKENS, ("token_hash",), later=frozenset({"revoked_at"}))
 LABEL_COMMITS = AppendOnly(tables.LABEL_COMMITS, ("project", "commit_id"), refers_to=_OF_ATTEMPT)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from annotation_ops.adapters.storage.ledger import rows
 from annotation_ops.adapters.storage.ledger.insertion import chunks
 from annotation_ops.adapters.storage.ledger.tables import (
+    ACCESS_TOKENS,
     ANNOTATIONS,
     ASSIGNMENTS,
     ATTEMPTS,
@@ -23,6 +24,7 @@ from annotation_ops.adapters.storage.ledger.tables import (
     TASKS,
     VERDICTS,
 )
+from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.batches import BatchState, attempt_key
 from annotation_ops.domain.errors import NotFound
 from annotation_ops.domain.records import (
@@ -219,6 +221,13 @@ def newest_entry(connection: Connection) -> AuditEntry | None:
 def audit_entries(connection: Connection, after: int, limit: int) -> tuple[AuditEntry, ...]:
     query = sa.select(AUDIT).where(AUDIT.c.seq > after).order_by(AUDIT.c.seq).limit(limit)
     return tuple(AuditEntry(*row) for row in connection.execute(query))
+
+
+def access_tokens(connection: Connection, token_hash: str | None = None) -> tuple[AccessToken, ...]:
+    query = sa.select(ACCESS_TOKENS).order_by(ACCESS_TOKENS.c.created_at, ACCESS_TOKENS.c.name)
+    if token_hash is not None:
+        query = query.where(ACCESS_TOKENS.c.token_hash == token_hash)
+    return tuple(map(rows.access_token_of, connection.execute(query).mappings()))
 
 
 def _of_attempt(project: str, batch_id: str, number: int | None) -> list[sa.ColumnElement[Any]]:

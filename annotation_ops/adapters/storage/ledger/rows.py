@@ -19,6 +19,7 @@ from annotation_ops.adapters.storage.ledger.codec import (
     optional_text,
     text,
 )
+from annotation_ops.domain.access import AccessToken, Role
 from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.records import (
     SYSTEM_ACTOR,
@@ -85,6 +86,7 @@ def attempt_row(attempt: Attempt) -> Row:
         "judged_at": optional_microseconds(attempt.judged_at, f"{place}: judged_at"),
         "published_at": optional_microseconds(attempt.published_at, f"{place}: published_at"),
         "state_reason": text(attempt.state_reason, place),
+        "held_from": None if attempt.held_from is None else str(attempt.held_from),
     }
 
 
@@ -101,6 +103,7 @@ def attempt_of(row: RowMapping) -> Attempt:
         judged_at=optional_moment(row["judged_at"]),
         published_at=optional_moment(row["published_at"]),
         state_reason=row["state_reason"],
+        held_from=None if row["held_from"] is None else BatchState(row["held_from"]),
     )
 
 
@@ -341,4 +344,27 @@ def incident_of(row: RowMapping) -> Incident:
         batch_id=row["batch_id"],
         closed_at=optional_moment(row["closed_at"]),
         outcome=json_value(row["outcome"]),
+    )
+
+
+def access_token_row(token: AccessToken) -> Row:
+    place = f"access token of {token.name}"
+    return {
+        "token_hash": text(token.token_hash, place),
+        "name": text(token.name, place),
+        "role": str(token.role),
+        "created_at": microseconds(token.created_at, f"{place}: created_at"),
+        "expires_at": microseconds(token.expires_at, f"{place}: expires_at"),
+        "revoked_at": optional_microseconds(token.revoked_at, f"{place}: revoked_at"),
+    }
+
+
+def access_token_of(row: RowMapping) -> AccessToken:
+    return AccessToken(
+        token_hash=row["token_hash"],
+        name=row["name"],
+        role=Role(row["role"]),
+        created_at=moment(row["created_at"]),
+        expires_at=moment(row["expires_at"]),
+        revoked_at=optional_moment(row["revoked_at"]),
     )

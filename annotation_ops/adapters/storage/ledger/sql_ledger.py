@@ -10,6 +10,7 @@ from annotation_ops.adapters.storage.ledger import leases, reads
 from annotation_ops.adapters.storage.ledger.database import LOCK_TIMEOUT_SECONDS, Database
 from annotation_ops.adapters.storage.ledger.migrate import migrate
 from annotation_ops.adapters.storage.ledger.writes import SqlTransaction, refuse_clock_going_back
+from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.audit import recorded_at
 from annotation_ops.domain.batches import BatchState
 from annotation_ops.domain.records import (
@@ -156,3 +157,11 @@ class SqlLedger(Ledger):
     def audit_entries(self, *, after: int = 0, limit: int = 10_000) -> tuple[AuditEntry, ...]:
         with self._database.reading() as connection:
             return reads.audit_entries(connection, after, limit)
+
+    def access_tokens(self) -> tuple[AccessToken, ...]:
+        with self._database.reading() as connection:
+            return reads.access_tokens(connection)
+
+    def access_token(self, token_hash: str) -> AccessToken | None:
+        with self._database.reading() as connection:
+            return next(iter(reads.access_tokens(connection, token_hash)), None)

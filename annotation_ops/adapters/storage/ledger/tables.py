@@ -72,6 +72,7 @@ ATTEMPTS = sa.Table(
     _time("judged_at", optional=True),
     _time("published_at", optional=True),
     _text("state_reason"),
+    _text("held_from", optional=True),
     _to_batch(),
     sa.Index(None, "project", "state"),
 )
@@ -229,6 +230,17 @@ INCIDENTS = sa.Table(
     _text("batch_id", optional=True),
     _time("closed_at", optional=True),
     _text("outcome"),
+)
+
+ACCESS_TOKENS = sa.Table(
+    "access_tokens",
+    METADATA,
+    _key("token_hash"),
+    _text("name"),
+    _text("role"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("revoked_at", optional=True),
 )
 
 AUDIT = sa.Table(

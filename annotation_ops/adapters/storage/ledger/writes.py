@@ -12,7 +12,16 @@ from annotation_ops.adapters.storage.ledger.codec import microseconds, text
 from annotation_ops.adapters.storage.ledger.insertion import AppendOnly, insert
 from annotation_ops.adapters.storage.ledger.reads import attempt as read_attempt
 from annotation_ops.adapters.storage.ledger.rows import Row
-from annotation_ops.adapters.storage.ledger.tables import ASSIGNMENTS, ATTEMPTS, AUDIT, CURSORS, INCIDENTS, TASKS
+from annotation_ops.adapters.storage.ledger.tables import (
+    ACCESS_TOKENS,
+    ASSIGNMENTS,
+    ATTEMPTS,
+    AUDIT,
+    CURSORS,
+    INCIDENTS,
+    TASKS,
+)
+from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.audit import append, recorded_at
 from annotation_ops.domain.batches import STAGES, BatchState, attempt_key
 from annotation_ops.domain.errors import Conflict, NotFound, PermanentError
@@ -115,7 +124,8 @@ class SqlTransaction(LedgerTransaction):
                 "Another run may have moved it: look at `annotation-ops status`."
             )
         values: Row = {"state": to.value, "state_reason": text(reason, place)}
-        if to in STAMPED_BY:
+        values["held_from"] = found.value if to is BatchState.HELD else None
+        if to in STAMPED_BY and found is not BatchState.HELD:
             values[STAMPED_BY[to]] = microseconds(at, f"{place}: at")
         if due_at is not None:
             values["due_at"] = microseconds(due_at, f"{place}: due_at")
@@ -166,6 +176,15 @@ class SqlTransaction(LedgerTransaction):
 
     def quarantine(self, item: Quarantined) -> bool:
         return self._insert(insertion.QUARANTINE, [rows.quarantine_row(item)]) == 1
+
+    def add_access_token(self, token: AccessToken) -> bool:
+        return self._insert(insertion.ACCESS_TOKENS, [rows.access_token_row(token)]) == 1
+
+    def revoke_access_token(self, token_hash: str, *, at: datetime) -> None:
+        where = ACCESS_TOKENS.c.token_hash == token_hash
+        if self._recorded(sa.select(ACCESS_TOKENS.c.name).where(where)) is None:
+            raise NotFound("ledger: found no such access token, expected one to revoke.")
+        self._change(sa.update(ACCESS_TOKENS).where(where).values(revoked_at=microseconds(at, "revoked_at")))
 
     def add_label_commit(self, commit: LabelCommit) -> bool:
         return self._insert(insertion.LABEL_COMMITS, [rows.label_commit_row(commit)]) == 1
