@@ -95,7 +95,9 @@ def main() -> None:
                 local_label_studio(here.settings).stop()
             way = "with webhooks" if webhooks else "interval of 30 s only"
             each = ", ".join(f"{one:.1f}" for one in spent)
-            print(f"{way:22s} median {statistics.median(spent):5.1f} s, worst {max(spent):5.1f} s   ({each})", flush=True)
+            print(
+                f"{way:22s} median {statistics.median(spent):5.1f} s, worst {max(spent):5.1f} s   ({each})", flush=True
+            )
 
 
 if __name__ == "__main__":

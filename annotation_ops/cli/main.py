@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": "annotation_ops.cli.serve:serve",
     "status": "annotation_ops.cli.status:status",
     "validate": "annotation_ops.cli.validate:validate",
+    "webhooks": "annotation_ops.cli.webhooks:webhooks",
     "what-if": "annotation_ops.cli.what_if:what_if",
 }
 """Name -> where the command lives; a command is imported when it is used, so `--help` answers at once."""
