@@ -49,11 +49,13 @@ class HttpWebhookSender(WebhookSender):
         resolve: Resolve = system_resolve,
         timeout_seconds: float = TIMEOUT_SECONDS,
         certificates: ssl.SSLContext | None = None,
+        network: httpcore.NetworkBackend | None = None,
     ) -> None:
         self._open_hosts = open_hosts
         self._resolve = resolve
         self._timeout = timeout_seconds
         self._certificates = certificates
+        self._network = network or httpcore.SyncBackend()
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -63,7 +65,7 @@ class HttpWebhookSender(WebhookSender):
         began = time.monotonic()
         target = self._allowed(url)
         addresses = self._addresses(target)
-        network = PinnedNetwork(addresses, deadline=began + self._timeout)
+        network = PinnedNetwork(self._network, addresses, deadline=began + self._timeout)
         sent = {
             "host": target.authority,
             "content-type": "application/json",
@@ -130,6 +132,7 @@ class HttpWebhookSender(WebhookSender):
 class PinnedNetwork(httpcore.NetworkBackend):
     """Connects to the given addresses only, in turn, whatever host is asked for; everything ends at the deadline."""
 
+    network: httpcore.NetworkBackend
     addresses: Sequence[str]
     deadline: float
     """Of `time.monotonic`."""
@@ -145,7 +148,7 @@ class PinnedNetwork(httpcore.NetworkBackend):
         failure: Exception = httpcore.ConnectError("no address")
         for address in self.addresses:
             try:
-                stream = httpcore.SyncBackend().connect_tcp(address, port, timeout=_left(self.deadline))
+                stream = self.network.connect_tcp(address, port, timeout=_left(self.deadline))
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:

@@ -114,7 +114,7 @@ def _odd_host(host: str) -> str:
     An IP address is written as such or not at all: `2130706433`, `0x7f.1` and `0177.0.0.1` mean 127.0.0.1 to some.
     """
     if host.startswith("["):
-        return "" if _address(host.strip("[]")) is not None else "an IPv6 address in the brackets"
+        return "" if isinstance(_address(host.strip("[]")), IPv6Address) else "an IPv6 address in the brackets"
     labels = host.removesuffix(".").split(".")
     if any(not 1 <= len(label) <= 63 for label in labels):
         return "names of 1 to 63 characters between dots"

@@ -17,6 +17,7 @@ from annotation_ops.domain.records import (
     JsonObject,
 )
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops_tests.contracts.ledger_deliveries import DeliveryContract
 from annotation_ops_tests.contracts.ledger_records import (
     ATTEMPT,
     BATCH,
@@ -563,7 +564,14 @@ class LeaseContract:
 
 
 class LedgerContract(
-    UnitOfWorkContract, AuditContract, BatchContract, TaskContract, PeopleContract, JudgementContract, LeaseContract
+    UnitOfWorkContract,
+    AuditContract,
+    BatchContract,
+    TaskContract,
+    PeopleContract,
+    JudgementContract,
+    LeaseContract,
+    DeliveryContract,
 ):
     """All of it."""
 
