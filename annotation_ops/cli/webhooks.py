@@ -87,7 +87,7 @@ def redeliver_command(message_id: str | None, project: str | None, actor: str, a
     Exit code 0: all of them are delivered; 1: some are not.
 
     \b
-    Examples:
+    Example:
       annotation-ops webhooks redeliver msg_0f6a...
       annotation-ops webhooks redeliver --failed digits
     """
@@ -132,7 +132,8 @@ def _sent_again(parts: Parts, chosen: tuple[Delivery, ...], *, actor: str) -> tu
 @click.argument("project")
 @click.argument("endpoint")
 @_ACTOR
-def enable_command(project: str, endpoint: str, actor: str) -> None:
+@_JSON
+def enable_command(project: str, endpoint: str, actor: str, as_json: bool) -> None:
     """Tell an endpoint again that answered 410 Gone; what it missed is sent by `redeliver`.
 
     Example: annotation-ops webhooks enable digits warehouse
@@ -141,7 +142,10 @@ def enable_command(project: str, endpoint: str, actor: str) -> None:
         changed = deliver.enable(
             named_project(parts, project), endpoint, actor=actor, ledger=parts.ledger, now=parts.clock.now()
         )
-    click.echo(f"{endpoint} is told again from now on" if changed else f"{endpoint} was not disabled")
+    if as_json:
+        click.echo(json.dumps({"project": project, "endpoint": endpoint, "changed": changed}))
+    else:
+        click.echo(f"{endpoint} is told again from now on" if changed else f"{endpoint} was not disabled")
 
 
 @webhooks.command("test")

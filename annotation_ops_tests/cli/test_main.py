@@ -32,6 +32,10 @@ ANSWERS = {
     "report",
     "status",
     "validate",
+    "webhooks enable",
+    "webhooks list",
+    "webhooks redeliver",
+    "webhooks test",
     "what-if",
 }
 """Commands that answer with a document; `audit export` writes its answer to a file."""
