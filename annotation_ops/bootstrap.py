@@ -1,5 +1,6 @@
 """Settings in, real parts out. Vendors are imported where they are built, so that loading definitions stays light."""
 
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from annotation_ops.ports.media import MediaDecoder
 from annotation_ops.ports.model_tracking import ModelTracking
 from annotation_ops.ports.object_store import ObjectStore
 from annotation_ops.ports.training_trigger import TrainingTrigger
+from annotation_ops.ports.webhook_sender import WebhookSender
 from annotation_ops.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class Parts:
     """The project's prediction logs; None when a model scores."""
     platform: Callable[[AnnotationProject], AnnotationPlatform]
     trigger: Callable[[AnnotationProject], TrainingTrigger]
+    webhooks: WebhookSender
+    secret: Callable[[str], str | None]
+    """What the environment variable of this name holds, asked for when a message is signed and kept nowhere."""
     close: Callable[[], None]
 
 
@@ -64,6 +69,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
     from annotation_ops.adapters.media_decoder import ChildDecoder
     from annotation_ops.adapters.mlops.mlflow_tracking import MlflowTracking
     from annotation_ops.adapters.storage.ledger.sql_ledger import SqlLedger
+    from annotation_ops.adapters.webhook_sender import HttpWebhookSender
 
     settings.home.mkdir(parents=True, exist_ok=True)
     time = clock or SystemClock()
@@ -93,6 +99,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> Parts:
         logs=lambda project: _log_store(project, settings),
         platform=lambda project: _platform(project, settings, time, decoder, opened),
         trigger=lambda project: _trigger(project, tracking),
+        webhooks=HttpWebhookSender(open_hosts=settings.webhook_hosts),
+        secret=os.environ.get,
         close=close,
     )
 

@@ -1,5 +1,6 @@
 """Settings: every environment variable, named and typed once."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -44,6 +45,9 @@ class Settings:
     webhook_secrets: tuple[str, ...] = field(repr=False)
     """ANNOTATION_OPS_WEBHOOK_SECRET: what webhooks must carry; two with a comma between while the first replaces the second.
     Default: made once, in `<home>/webhook_secret`."""
+    webhook_hosts: frozenset[str]
+    """ANNOTATION_OPS_WEBHOOK_HOSTS: hosts, `host` or `host:port` with commas between, that outbound webhooks may reach in private
+    networks and without TLS; default none."""
     seed: int
     """ANNOTATION_OPS_SEED, default 0."""
     collect_every: timedelta
@@ -75,6 +79,7 @@ class Settings:
             access_token=environment.get("ANNOTATION_OPS_TOKEN") or None,
             service_url=environment.get("ANNOTATION_OPS_URL") or None,
             webhook_secrets=tuple(filter(None, environment.get("ANNOTATION_OPS_WEBHOOK_SECRET", "").split(","))),
+            webhook_hosts=_hosts(environment, "ANNOTATION_OPS_WEBHOOK_HOSTS"),
             seed=_whole(environment, "ANNOTATION_OPS_SEED", default=0),
             collect_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_COLLECT_SECONDS", default=30)),
             sweep_every=timedelta(seconds=_whole(environment, "ANNOTATION_OPS_SWEEP_SECONDS", default=86_400)),
@@ -85,6 +90,19 @@ class Settings:
     def dagster_home(self) -> Path:
         """DAGSTER_HOME of the embedded set-up."""
         return self.home / "dagster"
+
+
+_HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+
+
+def _hosts(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    hosts = [host.strip().lower() for host in environment.get(name, "").split(",") if host.strip()]
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise InvalidInput(
+                f"{name}: found {host[:80]!r}, expected host or host:port, e.g. {name}=hooks.internal:8080"
+            )
+    return frozenset(hosts)
 
 
 def _whole(environment: Mapping[str, str], name: str, *, default: int) -> int:

@@ -62,7 +62,7 @@ def _require_new(target: Path, shown: Path) -> None:
 
 def _require_sound(files: dict[str, str], *, project: str) -> None:
     """Refuse combinations that make no sense, such as boxes in text, before anything is written."""
-    texts = {kind: files[f"projects/{project}/{file}"] for kind, file in FILES.items()}
+    texts = {kind: files[path] for kind, file in FILES.items() if (path := f"projects/{project}/{file}") in files}
     try:
         parse_project(texts, odcs_schema=odcs_schema())
     except InvalidDocument as error:

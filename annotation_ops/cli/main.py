@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "annotation_ops.cli.status:status",
     "token": "annotation_ops.cli.token:token",
     "validate": "annotation_ops.cli.validate:validate",
+    "webhooks": "annotation_ops.cli.webhooks:webhooks",
     "what-if": "annotation_ops.cli.what_if:what_if",
 }
 """Name -> where the command lives; a command is imported when it is used, so `--help` answers at once."""

@@ -14,6 +14,7 @@ from annotation_ops.defs.declared import dagster_name, key
 from annotation_ops.defs.partitions import batches
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.services.collect import collect
+from annotation_ops.services.deliver import deliver_due, enqueue
 from annotation_ops.services.overlap import top_up_attempt
 
 AssetJob: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
@@ -57,6 +58,8 @@ def build(project: AnnotationProject) -> dict[str, AssetJob]:
     }
     jobs["collect"] = _collect_job(project)
     jobs["top_up"] = _top_up_job(project)
+    if project.webhooks is not None:
+        jobs["webhooks"] = _webhooks_job(project)
     return jobs
 
 
@@ -114,3 +117,37 @@ def _top_up_job(project: AnnotationProject) -> dg.JobDefinition:
         top_up_overlap()
 
     return top_up_job
+
+
+def _webhooks_job(project: AnnotationProject) -> dg.JobDefinition:
+    @dg.op(name=dagster_name(project, "deliver_webhooks"), out=dg.Out(dg.Nothing))
+    def deliver_webhooks(context: dg.OpExecutionContext, annotation_ops: dg.ResourceParam[Parts]) -> None:
+        added = enqueue(project, ledger=annotation_ops.ledger, now=annotation_ops.clock.now())
+        report = deliver_due(
+            project,
+            ledger=annotation_ops.ledger,
+            sender=annotation_ops.webhooks,
+            secrets=annotation_ops.secret,
+            clock=annotation_ops.clock,
+            owner=context.run_id,
+        )
+        if report.busy:
+            context.log.info(f"{added} new messages; another run is sending them")
+            return
+        context.log.info(
+            f"{added} new messages; {len(report.delivered)} delivered, {len(report.put_off)} to be tried again, "
+            f"{len(report.disabled)} to disabled endpoints"
+        )
+        if report.failed:
+            context.log.warning(f"every try is used up: {', '.join(report.failed)}; see `annotation-ops webhooks list`")
+
+    @dg.job(
+        name=dagster_name(project, "webhooks"),
+        description="Tells the declared endpoints what happened since the last time, and tries again what is due.",
+        executor_def=IN_PROCESS,
+        tags={"annotation_ops/project": project.name, "annotation_ops/stage": "webhooks"},
+    )
+    def webhooks_job() -> None:
+        deliver_webhooks()
+
+    return webhooks_job

@@ -15,6 +15,7 @@ from annotation_ops.domain.records import content_key
 from annotation_ops.services import monitor
 from annotation_ops.services.arrivals import new_objects
 from annotation_ops.services.calibration import standings_cause
+from annotation_ops.services.deliver import due_work
 from annotation_ops.services.spot_audit import due_milestone
 from annotation_ops.services.status import loop_state
 
@@ -49,6 +50,8 @@ def build(project: AnnotationProject, jobs: dict[str, AssetJob]) -> list[dg.Sens
     sensors = [_new_data(project, jobs), _conductor(project, jobs)]
     if project.workforce.calibration is not None:
         sensors.append(_calibration(project, jobs))
+    if project.webhooks is not None:
+        sensors.append(_webhooks(project, jobs))
     if project.monitor is None:
         return sensors
     sensors.append(_degradation(project, jobs))
@@ -244,3 +247,28 @@ def _milestone(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.Sens
         return dg.SensorResult(run_requests=[request], dynamic_partitions_requests=additions)
 
     return milestone
+
+
+def _webhooks(project: AnnotationProject, jobs: dict[str, AssetJob]) -> dg.SensorDefinition:
+    job = jobs["webhooks"]
+
+    @dg.sensor(
+        name=dagster_name(project, "webhooks"),
+        job=job,
+        minimum_interval_seconds=30,
+        description="Looks for events that the declared endpoints are not told of yet, and for messages to be tried again.",
+    )
+    def webhooks(context: dg.SensorEvaluationContext, annotation_ops: dg.ResourceParam[Parts]) -> dg.SensorResult:
+        work = due_work(project, ledger=annotation_ops.ledger, now=annotation_ops.clock.now())
+        if work is None:
+            return dg.SensorResult(skip_reason="every endpoint is told of everything it wants")
+        # Every try makes other work of what is left, so one run at a time is told by the job.
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)):
+            return dg.SensorResult(skip_reason="a run that sends messages is under way")
+        number = _next_try(context.instance, work.key, annotation_ops.settings.retry_after, most=None)
+        if number is None:
+            return dg.SensorResult(skip_reason=f"{work.why}: a run failed and waits to be tried again")
+        tags = {WORK_TAG: work.key, "annotation_ops/why": work.why[:200]}
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{work.key}:{number}", tags=tags)])
+
+    return webhooks

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.batches import BatchState
+from annotation_ops.domain.deliveries import Delivery, DeliveryState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
@@ -112,7 +113,20 @@ class LedgerTransaction(ABC):
 
     @abstractmethod
     def set_cursor(self, name: str, value: str) -> None:
-        """A reading position: the one change that needs no audit entry, for reading again changes nothing."""
+        """A reading position. Needs no audit entry, for reading again changes nothing."""
+
+    @abstractmethod
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> int:
+        """Inserts those whose message id is not there, however the others fared since; returns how many were new.
+
+        Needs no audit entry: the delivery log tells of entries that are in the chain already, and an entry about telling would
+        be one more to tell of.
+        """
+
+    @abstractmethod
+    def record_delivery(self, delivery: Delivery) -> None:
+        """Writes down state, tries, next try, last status, last error and time of delivery. Raises NotFound. Needs no audit
+        entry, as `add_deliveries`; what stops or restarts an endpoint is audited by who decides it."""
 
 
 class Ledger(ABC):
@@ -217,3 +231,22 @@ class Ledger(ABC):
     @abstractmethod
     def audit_entries(self, *, after: int = 0, limit: int = 10_000) -> tuple[AuditEntry, ...]:
         """In `seq` order, `seq > after`."""
+
+    @abstractmethod
+    def audit_head(self) -> int:
+        """`seq` of the newest audit entry; 0 before the first."""
+
+    @abstractmethod
+    def delivery(self, message_id: str) -> Delivery:
+        """Raises NotFound."""
+
+    @abstractmethod
+    def deliveries(
+        self, project: str, *, states: Collection[DeliveryState] | None = None, limit: int = 1000
+    ) -> tuple[Delivery, ...]:
+        """Newest audit entry first, then by endpoint."""
+
+    @abstractmethod
+    def due_deliveries(self, project: str, *, at: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Pending ones whose time has come: the longest waiting of every endpoint, then every endpoint's next, at most `limit`
+        an endpoint, so that one with a backlog holds up no other."""

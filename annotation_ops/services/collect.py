@@ -384,6 +384,8 @@ def _complete(
                 "missing_by_person": dict(by_person),
             },
         )
+        if not answered:
+            tx.audit("batch.escalated", attempt.key, {"project": project.name, "why": "nobody_answered"})
 
 
 def _unanswered(missing: Sequence[Assignment]) -> str:

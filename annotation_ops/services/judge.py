@@ -127,6 +127,9 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
             key,
             {"project": project.name, "outcome": outcome, "criteria": criteria, "reasons": codes},
         )
+        if moves and state is BatchState.ESCALATED:
+            why = "rejected_too_often" if outcome == "FAIL" else "not_settled"
+            tx.audit("batch.escalated", key, {"project": project.name, "why": why})
     moved = ledger.attempt(project.name, batch_id, number)
     return JudgeReport(key, outcome, document, moved.state, moved.state_reason, new=True)
 

@@ -139,6 +139,7 @@ def top_up_attempt(
             due_at=sla.due_at(now, contract=project.contract) if asked else None,
         )
         details = {"project": project.name, "judgements": asked, "round": order.round}
+        details |= {} if asked else {"why": "nobody_left"}
         tx.audit("batch.topped_up" if asked else "batch.escalated", key, details)
     return TopUpReport(key, asked, state)
 

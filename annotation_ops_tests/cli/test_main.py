@@ -38,6 +38,10 @@ ANSWERS = {
     "token list",
     "token revoke",
     "validate",
+    "webhooks enable",
+    "webhooks list",
+    "webhooks redeliver",
+    "webhooks test",
     "what-if",
 }
 """Commands that answer with a document; `audit export` writes its answer to a file."""

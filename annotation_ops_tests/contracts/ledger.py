@@ -11,6 +11,7 @@ from annotation_ops.domain.batches import BatchPurpose, BatchState
 from annotation_ops.domain.errors import Conflict, InvalidInput, NotFound, PermanentError
 from annotation_ops.domain.records import Annotation, AssignmentPurpose, AssignmentState, IncidentState, JsonObject
 from annotation_ops.ports.ledger import Ledger
+from annotation_ops_tests.contracts.ledger_deliveries import DeliveryContract
 from annotation_ops_tests.contracts.ledger_records import (
     ATTEMPT,
     BATCH,
@@ -599,6 +600,7 @@ class LedgerContract(
     PeopleContract,
     JudgementContract,
     LeaseContract,
+    DeliveryContract,
 ):
     """All of it."""
 

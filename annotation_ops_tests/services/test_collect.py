@@ -156,6 +156,7 @@ def test_a_batch_that_everybody_skips_waits_for_a_person(workshop: Workshop) -> 
 
     assert workshop.attempt().state is BatchState.ESCALATED
     assert workshop.attempt().state_reason == "everybody skipped every task"
+    assert workshop.events()[-2:] == ["batch.completed", "batch.escalated"]
 
 
 def test_past_the_due_time_missing_answers_are_given_up(workshop: Workshop) -> None:
@@ -184,6 +185,7 @@ def test_a_batch_nobody_answered_in_time_waits_for_a_person(workshop: Workshop) 
     assert report.overdue == (FIRST,)
     assert workshop.attempt().state is BatchState.ESCALATED
     assert workshop.attempt().state_reason == "the due time passed and nobody answered"
+    assert workshop.events()[-2:] == ["batch.overdue", "batch.escalated"]
 
 
 def test_a_late_edit_of_a_published_batch_opens_it_again(workshop: Workshop) -> None:

@@ -42,6 +42,7 @@ def test_too_few_tasks_settle_nothing(workshop: Workshop) -> None:
 
     assert (report.outcome, report.state) == ("INSUFFICIENT", BatchState.ESCALATED)
     assert "6 of 6 tasks have two judgements" in report.reason
+    assert workshop.events()[-2:] == ["verdict.recorded", "batch.escalated"]
     assert report.reason.endswith("A person decides.")
 
 
@@ -85,6 +86,7 @@ def test_the_last_allowed_rejection_waits_for_a_person(workshop: Workshop) -> No
     report = workshop.reject(SECOND)
 
     assert (report.outcome, report.state) == ("FAIL", BatchState.ESCALATED)
+    assert workshop.events()[-2:] == ["verdict.recorded", "batch.escalated"]
     assert report.reason.startswith("rejected 2 times, the limit is 2; a person decides.")
 
 

@@ -9,6 +9,7 @@ from annotation_ops.domain.project.monitor import Monitor
 from annotation_ops.domain.project.routing import Routing
 from annotation_ops.domain.project.sources import Sources
 from annotation_ops.domain.project.taxonomy import Taxonomy
+from annotation_ops.domain.project.webhooks import Webhooks
 from annotation_ops.domain.project.workflow import Workflow
 from annotation_ops.domain.project.workforce import Workforce
 from annotation_ops.domain.records import DocumentVersions
@@ -39,6 +40,8 @@ class AnnotationProject:
     sources: Sources
     monitor: Monitor | None
     documents: tuple[DeclaredDocument, ...]
+    """Those that batches and verdicts rest on."""
+    webhooks: Webhooks | None = None
 
     def pinned(self, kind: str) -> str:
         """`version+hash12` of a document, e.g. `1.0.0+3fa9c1d20b77`."""

@@ -13,6 +13,7 @@ from annotation_ops.domain.project.routing import Routing
 from annotation_ops.domain.project.sources import Sources
 from annotation_ops.domain.project.staffing import staffing_faults
 from annotation_ops.domain.project.taxonomy import Taxonomy
+from annotation_ops.domain.project.webhooks import Webhooks
 from annotation_ops.domain.project.workflow import Workflow
 from annotation_ops.domain.project.workforce import StageRole, Workforce
 
@@ -48,6 +49,7 @@ class Documents:
     routing: Routing | None
     sources: Sources | None
     monitor: Monitor | None
+    webhooks: Webhooks | None = None
 
 
 def consistency_faults(documents: Documents) -> tuple[Fault, ...]:

@@ -14,6 +14,7 @@ from annotation_ops.domain.project.reading import Parsed
 from annotation_ops.domain.project.routing import parse_routing
 from annotation_ops.domain.project.sources import parse_sources
 from annotation_ops.domain.project.taxonomy import parse_taxonomy
+from annotation_ops.domain.project.webhooks import parse_webhooks
 from annotation_ops.domain.project.workflow import parse_workflow
 from annotation_ops.domain.project.workforce import parse_workforce
 from annotation_ops.domain.records import JsonObject
@@ -28,10 +29,14 @@ FILES: dict[str, str] = {
     "routing": "routing.yaml",
     "sources": "sources.yaml",
     "monitor": "monitor.yaml",
+    "webhooks": "webhooks.yaml",
 }
 """Kind of document -> its file in the project's folder."""
 
-OPTIONAL = frozenset({"monitor"})
+OPTIONAL = frozenset({"monitor", "webhooks"})
+
+NOT_KEPT = frozenset({"webhooks"})
+"""No verdict or label rests on it, and an address may change in the middle of a batch: the ledger keeps no version of it."""
 
 
 def parse_project(
@@ -56,7 +61,7 @@ def parse_project(
     found.extend(consistency_faults(Documents(**records)))
     if found:
         raise InvalidDocument(tuple(found))
-    declared = tuple(_declared(kind, parsed[kind], texts[kind]) for kind in FILES if kind in parsed)
+    declared = tuple(_declared(kind, parsed[kind], texts[kind]) for kind in FILES if kind in parsed.keys() - NOT_KEPT)
     return AnnotationProject(name=records["contract"].project, **records, documents=declared)
 
 
@@ -75,6 +80,7 @@ _PARSERS: dict[str, Callable[[str], Parsed[Any]]] = {
     "routing": parse_routing,
     "sources": parse_sources,
     "monitor": parse_monitor,
+    "webhooks": parse_webhooks,
 }
 
 

@@ -11,6 +11,7 @@ from annotation_ops.domain.project.parsing import FILES
 from annotation_ops.domain.project.routing import Routing, RoutingRule
 from annotation_ops.domain.project.sources import RawSource, Scoring
 from annotation_ops.domain.project.taxonomy import Label, Taxonomy
+from annotation_ops.domain.project.webhooks import Endpoint, Webhooks
 from annotation_ops.domain.project.workflow import Workflow
 from annotation_ops.domain.project.workforce import Annotator
 from annotation_ops_tests.domain.project.examples import faults_of, kind_of, texts
@@ -23,7 +24,7 @@ EXAMPLES = {
 READ_AS = {"annotator_id": "id", "text": "Markdown"}
 
 
-@pytest.mark.parametrize("file", ["criteria.yaml", "sources.yaml", "monitor.yaml", "contract.yaml"])
+@pytest.mark.parametrize("file", ["criteria.yaml", "sources.yaml", "monitor.yaml", "contract.yaml", "webhooks.yaml"])
 def test_the_example_on_the_page_is_sound_within_the_digits_project(file):
     assert faults_of(texts("digits") | {kind_of(file): EXAMPLES[file]}) == ()
 
@@ -49,6 +50,8 @@ def test_the_example_on_the_page_has_no_fault_of_form(file):
         ("sources.yaml", RawSource),
         ("sources.yaml", Scoring),
         ("monitor.yaml", Monitor),
+        ("webhooks.yaml", Webhooks),
+        ("webhooks.yaml", Endpoint),
     ],
 )
 def test_every_field_of_a_document_is_on_the_page(file, record):

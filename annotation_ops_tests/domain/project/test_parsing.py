@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from annotation_ops.domain.project.annotation_project import AnnotationProject
-from annotation_ops.domain.project.parsing import FILES
+from annotation_ops.domain.project.parsing import FILES, OPTIONAL
 from annotation_ops.domain.project.strict_yaml import MAX_DEPTH
 from annotation_ops_tests.domain.project.examples import edited, faults_of, kind_of, parse, texts
 
@@ -56,7 +56,7 @@ def test_a_project_without_monitor_is_watched_by_nobody():
     project = parse(documents)
 
     assert project.monitor is None
-    assert [document.kind for document in project.documents] == [kind for kind in FILES if kind != "monitor"]
+    assert [document.kind for document in project.documents] == [kind for kind in FILES if kind not in OPTIONAL]
 
 
 def test_optional_fields_take_their_documented_defaults():
@@ -73,6 +73,14 @@ def test_optional_fields_take_their_documented_defaults():
     assert project.monitor is not None
     assert (project.monitor.metric, project.monitor.cooldown) == ("accuracy", timedelta(hours=24))
 
+
+WEBHOOKS = """version: 1.0.0
+endpoints:
+  - name: warehouse
+    url: https://hooks.example.com/annotation
+    events: [labels.published, incident.opened]
+    secret_env: WAREHOUSE_HOOK_SECRET
+"""
 
 PLACES = [
     ("contract.yaml", "kind: DataContract", "kin: DataContract", "kin"),
@@ -309,7 +317,7 @@ NASTY = (
     put=st.sampled_from(NASTY) | st.text(max_size=6),
 )
 def test_no_edit_of_a_document_raises_anything_but_invalid_document(project, kind, start, length, put):
-    documents = texts(project)
+    documents = {"webhooks": WEBHOOKS} | texts(project)
     text = documents[kind]
     at = int(start * len(text))
     documents[kind] = text[:at] + put + text[at + length :]
@@ -348,7 +356,7 @@ VALUES = st.sampled_from(
     value=VALUES,
 )
 def test_no_value_of_another_type_raises_anything_but_invalid_document(project, kind, line, value):
-    documents = texts(project)
+    documents = {"webhooks": WEBHOOKS} | texts(project)
     lines = documents[kind].splitlines()
     line %= len(lines)
     head, mark, _ = lines[line].partition(": ")

@@ -6,13 +6,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from annotation_ops.adapters.storage.ledger import leases, reads
+from annotation_ops.adapters.storage.ledger import delivery_log, leases, reads
+from annotation_ops.adapters.storage.ledger.codec import microseconds
 from annotation_ops.adapters.storage.ledger.database import LOCK_TIMEOUT_SECONDS, Database
 from annotation_ops.adapters.storage.ledger.migrate import migrate
 from annotation_ops.adapters.storage.ledger.writes import SqlTransaction, refuse_clock_going_back
 from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.audit import recorded_at
 from annotation_ops.domain.batches import BatchState
+from annotation_ops.domain.deliveries import Delivery, DeliveryState
 from annotation_ops.domain.records import (
     Annotation,
     Assignment,
@@ -165,3 +167,22 @@ class SqlLedger(Ledger):
     def access_token(self, token_hash: str) -> AccessToken | None:
         with self._database.reading() as connection:
             return next(iter(reads.access_tokens(connection, token_hash)), None)
+
+    def audit_head(self) -> int:
+        with self._database.reading() as connection:
+            head = reads.newest_entry(connection)
+        return 0 if head is None else head.seq
+
+    def delivery(self, message_id: str) -> Delivery:
+        with self._database.reading() as connection:
+            return delivery_log.one(connection, message_id)
+
+    def deliveries(
+        self, project: str, *, states: Collection[DeliveryState] | None = None, limit: int = 1000
+    ) -> tuple[Delivery, ...]:
+        with self._database.reading() as connection:
+            return delivery_log.newest(connection, project, states, limit)
+
+    def due_deliveries(self, project: str, *, at: datetime, limit: int) -> tuple[Delivery, ...]:
+        with self._database.reading() as connection:
+            return delivery_log.due(connection, project, microseconds(at, "at"), limit)

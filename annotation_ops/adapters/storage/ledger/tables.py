@@ -243,6 +243,25 @@ ACCESS_TOKENS = sa.Table(
     _time("revoked_at", optional=True),
 )
 
+DELIVERIES = sa.Table(
+    "deliveries",
+    METADATA,
+    _key("message_id"),
+    _text("project"),
+    _text("endpoint"),
+    _text("event"),
+    sa.Column("audit_seq", sa.BigInteger, nullable=False),
+    _text("body"),
+    _text("state"),
+    sa.Column("tries", sa.Integer, nullable=False),
+    _time("next_try_at", optional=True),
+    sa.Column("last_status", sa.Integer),
+    _text("last_error"),
+    _time("created_at"),
+    _time("delivered_at", optional=True),
+    sa.Index(None, "project", "state", "next_try_at"),
+)
+
 AUDIT = sa.Table(
     "audit",
     METADATA,

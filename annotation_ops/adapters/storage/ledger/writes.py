@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from annotation_ops.adapters.storage.ledger import insertion, rows
+from annotation_ops.adapters.storage.ledger import delivery_log, insertion, rows
 from annotation_ops.adapters.storage.ledger.codec import microseconds, text
 from annotation_ops.adapters.storage.ledger.insertion import AppendOnly, insert
 from annotation_ops.adapters.storage.ledger.reads import attempt as read_attempt
@@ -24,6 +24,7 @@ from annotation_ops.adapters.storage.ledger.tables import (
 from annotation_ops.domain.access import AccessToken
 from annotation_ops.domain.audit import append, recorded_at
 from annotation_ops.domain.batches import STAGES, BatchState, attempt_key
+from annotation_ops.domain.deliveries import Delivery
 from annotation_ops.domain.errors import Conflict, NotFound, PermanentError
 from annotation_ops.domain.records import (
     Annotation,
@@ -205,6 +206,12 @@ class SqlTransaction(LedgerTransaction):
             self._connection.execute(sa.insert(CURSORS).values(row))
         elif recorded != row:
             self._connection.execute(sa.update(CURSORS).where(CURSORS.c.name == name).values(row))
+
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> int:
+        return delivery_log.add(self._connection, deliveries)
+
+    def record_delivery(self, delivery: Delivery) -> None:
+        delivery_log.record(self._connection, delivery)
 
     def _set_on_task(self, task_key: str, column: str, value: str) -> None:
         where = TASKS.c.task_key == task_key
