@@ -151,7 +151,7 @@ def test_a_child_that_was_killed_is_replaced(decoder: ChildDecoder) -> None:
     assert decoder.probe(SMALL, media="image").width == 8
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     at=st.integers(0, len(SMALL) - 1), value=st.integers(0, 255), form=st.sampled_from(["PNG", "GIF", "TIFF", "JPEG"])
 )

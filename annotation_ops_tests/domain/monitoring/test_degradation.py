@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -129,7 +129,6 @@ def test_an_empty_history_or_a_baseline_of_one_is_refused() -> None:
         weigh(history(STEADY), baseline_observations=1, min_drop=0.03)
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(st.floats(0.3, 1.0), min_size=6, max_size=6),
     last=st.floats(0.0, 1.0),
@@ -148,7 +147,6 @@ def test_a_lower_value_is_never_less_suspicious(values: list[float], last: float
     assert p_low <= p_high + 1e-9
 
 
-@settings(deadline=None)
 @given(values=st.lists(st.floats(0.0, 1.0), min_size=8, max_size=14), n=st.sampled_from([None, 1, 50, 10**6]))
 def test_every_p_value_is_a_probability(values: list[float], n: int | None) -> None:
     weighing = weigh(history(values, n), baseline_observations=6, min_drop=0.03)

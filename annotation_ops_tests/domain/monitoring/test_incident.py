@@ -122,7 +122,6 @@ class TestBudget:
     def test_the_budget_follows_the_answers_lost(self) -> None:
         assert share_budget({"a:1": 30.0, "b:2": 10.0}, 60) == {"a:1": 45, "b:2": 15}
 
-    @settings(deadline=None)
     @given(
         st.dictionaries(st.text("abc:", min_size=1, max_size=4), st.floats(0.01, 1e6), min_size=1, max_size=8),
         st.integers(1, 500),
@@ -140,7 +139,7 @@ class TestBudget:
         assert incident.evidence["budget"] == 7
         assert incident.evidence["allocation"] == {"scanner:b": 7}
 
-    @settings(deadline=None, max_examples=25)
+    @settings(max_examples=25)
     @given(st.integers(0, 10**6))
     def test_a_metric_that_flaps_around_the_threshold_keeps_one_open_incident(self, seed: int) -> None:
         """Ninety days around the threshold, closing and opening: never two under way, never two within a cooldown."""

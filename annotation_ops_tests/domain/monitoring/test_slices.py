@@ -1,7 +1,7 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_ops.domain.monitoring.degradation import Observation, Standing
@@ -14,7 +14,6 @@ def find(histories: dict[str, list[Observation]], *, rate: float = 0.01) -> dict
     return {finding.slice: finding for finding in found}
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6))
 def test_holm_is_the_closed_test_over_all_subsets(p_values: list[float]) -> None:
     """The definition (Marcus, Peritz and Gabriel 1976): a slice is named when every set of slices that holds it is."""

@@ -308,7 +308,7 @@ NASTY = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     project=st.sampled_from(["digits", "reviews"]),
     kind=st.sampled_from(list(FILES)),
@@ -347,7 +347,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example(kind="contract", line=0, value="[]", project="digits")
 @given(
     project=st.sampled_from(["digits", "reviews"]),

@@ -93,7 +93,7 @@ def test_the_example_with_one_person_less_no_longer_suffices():
     ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     people=st.lists(st.tuples(st.sampled_from("xyz"), st.booleans()), min_size=1, max_size=7),
     overlap=st.integers(1, 3),

@@ -145,7 +145,7 @@ def test_empty_columns_are_an_empty_batch() -> None:
         assert Judgements.from_columns(empty, empty, empty, categories=["x"]).n_judgements == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.tuples(st.text("abé", min_size=1), st.text("pq", min_size=1)), st.sampled_from("xyz")))
 def test_rows_come_back_from_their_judgements_sorted_by_task_and_annotator(judged) -> None:
     found = Judgements.from_rows([(*key, label) for key, label in judged.items()], categories="xyz")
@@ -159,7 +159,7 @@ def test_rows_come_back_from_their_judgements_sorted_by_task_and_annotator(judge
     assert rows == sorted(judged.items())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8), st.sampled_from("xy")), unique_by=lambda row: row[:2]))
 def test_blocks_of_pairs_are_the_pairs_and_agreeing_counts_the_others_with_the_same_label(rows) -> None:
     judgements = Judgements.from_rows([(f"t{t}", f"a{a}", label) for t, a, label in rows], categories="xy")

@@ -1,6 +1,6 @@
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_ops.domain.selection.candidates import Candidates
@@ -20,7 +20,6 @@ def _offer(kept: Candidates, ids: list[str], keys: list[float], groups: list[int
     )
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 5), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_each_group_keeps_its_smallest_keys_with_ties_by_id_whatever_the_order(
     raw: list[tuple[int, float, bool]], depth: int, step: int, random: object

@@ -29,7 +29,7 @@ def test_weight_pulls_a_centre_towards_uncertain_samples() -> None:
     assert chosen.tolist() == [4]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 5))
 def test_the_chosen_rows_are_distinct_even_among_duplicates(n: int, k: int, seed: int) -> None:
     points = np.repeat(np.arange((n + 1) // 2, dtype=float), 2)[:n, None]

@@ -1,6 +1,6 @@
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_ops.domain.selection.exclusion import ExclusionIndex
@@ -13,7 +13,6 @@ def _same_hash(values: pa.Array) -> np.ndarray:
     return np.zeros(len(values), dtype=np.uint64)
 
 
-@settings(deadline=None)
 @given(pool=ids, excluded=ids)
 def test_exactly_the_excluded_ids_match(pool: list[str], excluded: list[str]) -> None:
     index = ExclusionIndex(pa.array(excluded, pa.string()))
@@ -22,7 +21,6 @@ def test_exactly_the_excluded_ids_match(pool: list[str], excluded: list[str]) ->
     assert index.matches(array, hashes=hash_ids(array)).tolist() == [sample in excluded for sample in pool]
 
 
-@settings(deadline=None)
 @given(pool=ids, excluded=ids)
 def test_ids_that_share_one_hash_are_told_apart(pool: list[str], excluded: list[str]) -> None:
     index = ExclusionIndex(pa.array(excluded, pa.string()), hasher=_same_hash)

@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_ops.domain.selection.quotas import equal_shares
@@ -18,7 +18,6 @@ def test_a_remainder_goes_to_the_values_that_come_first_bytewise() -> None:
     assert equal_shares({"é": 9, "z": 9, "Z": 9}, total=4) == {"Z": 2, "z": 1, "é": 1}
 
 
-@settings(deadline=None)
 @given(available, st.integers(0, 100))
 def test_shares_use_the_whole_budget_and_never_exceed_the_supply(supply: dict[str, int], total: int) -> None:
     shares = equal_shares(supply, total=total)
@@ -27,7 +26,6 @@ def test_shares_use_the_whole_budget_and_never_exceed_the_supply(supply: dict[st
     assert all(0 <= shares[value] <= supply[value] for value in supply)
 
 
-@settings(deadline=None)
 @given(available, st.integers(0, 100))
 def test_values_that_still_have_supply_differ_by_one_at_most_and_are_never_behind(
     supply: dict[str, int], total: int

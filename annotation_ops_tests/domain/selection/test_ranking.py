@@ -72,7 +72,7 @@ def test_a_tie_is_broken_by_sample_id_bytewise() -> None:
     assert _ids(_rank(pool, budget=6)) == ["B", "Z", "a", "aa", "z", "é"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["margin_kmeans", "margin", "entropy", "least_confidence", "random"]),
     st.sampled_from([WIDE, SLICED, EMBEDDED, PoolColumns(probability_list="probs", slice="scanner")]),

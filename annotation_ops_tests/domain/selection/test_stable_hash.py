@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation_ops.domain.errors import InvalidInput
@@ -31,7 +31,6 @@ def test_the_hash_of_an_id_never_changes() -> None:
     ], "these values decide who is in a random control that was drawn already"
 
 
-@settings(deadline=None)
 @given(texts)
 def test_the_hash_of_an_id_does_not_depend_on_its_neighbours_or_its_arrow_type(ids: list[str]) -> None:
     alone = np.array([hash_ids(pa.array([text]))[0] for text in ids], dtype=np.uint64)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
 
@@ -22,7 +22,6 @@ def test_least_confidence_is_one_minus_the_largest() -> None:
     assert scores.uncertainty == pytest.approx([0.5, 0.2])
 
 
-@settings(deadline=None)
 @given(rows)
 def test_entropy_is_that_of_scipy_over_the_largest_possible(raw: list[list[float]]) -> None:
     matrix = np.array(raw) / np.sum(raw, axis=1, keepdims=True)
@@ -57,7 +56,6 @@ def test_a_sum_within_a_thousandth_of_one_is_a_distribution() -> None:
     assert scores.uncertainty == pytest.approx([0.8, 0.0])
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from(["margin", "entropy", "least_confidence"]))
 def test_scores_lie_between_zero_and_one_and_do_not_depend_on_class_order(raw: list[list[float]], measure: str) -> None:
     matrix = np.array(raw) / np.sum(raw, axis=1, keepdims=True)

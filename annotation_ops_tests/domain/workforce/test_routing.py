@@ -278,7 +278,7 @@ loads = st.dictionaries(st.sampled_from(["p0", "p1", "p2"]), st.integers(0, 3))
 histories = st.dictionaries(st.sampled_from(["s0", "s1"]), st.frozensets(st.sampled_from(["p0", "p1", "p2"])))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(crowds, todo, policies, st.integers(1, 3), loads, histories, st.randoms(use_true_random=False))
 def test_a_plan_keeps_every_rule_and_does_not_depend_on_the_order_of_its_input(
     crowd: list[Annotator],

@@ -199,7 +199,6 @@ def test_iou_of_boxes_is_that_of_pycocotools() -> None:
 
 
 @given(st.lists(CORNERS, min_size=1, max_size=12), st.integers(0, 12))
-@settings(deadline=None)
 def test_overlaps_are_those_shapely_finds(corners, cut) -> None:
     cut = min(cut, len(corners))
     boxes = np.array(corners, dtype=np.float64)
@@ -228,7 +227,7 @@ def test_answers_of_thousands_of_boxes_are_compared_in_pieces() -> None:
 
 
 @given(ANSWERS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_statistic_of_identical_answers_is_one(answers) -> None:
     copied = {(task, name): shapes for (task, _), shapes in answers.items() for name in ("x", "y")}
 
@@ -239,7 +238,7 @@ def test_every_statistic_of_identical_answers_is_one(answers) -> None:
 
 
 @given(ANSWERS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_order_of_rows_and_boxes_and_names_of_annotators_change_nothing(answers, random) -> None:
     report = agreement_of_boxes(boxes_of(answers), seed=1, draws=20)
     renamed = {"ann": "zoe", "bob": "moe", "cy": "abe"}
@@ -257,7 +256,7 @@ def test_order_of_rows_and_boxes_and_names_of_annotators_change_nothing(answers,
 
 
 @given(ANSWERS, st.integers(-50, 50), st.integers(-3, 3))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_moving_and_scaling_the_images_changes_nothing_and_all_values_are_shares(answers, shift, power) -> None:
     def moved(shape):
         corners = [(shape[name] + shift) * 2.0**power for name in ("x_min", "y_min", "x_max", "y_max")]
@@ -273,7 +272,7 @@ def test_moving_and_scaling_the_images_changes_nothing_and_all_values_are_shares
 
 
 @given(st.lists(BOXES, max_size=5), st.lists(BOXES, max_size=5))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_agreement_is_symmetric(ann, bob) -> None:
     assert values(agreement_of_boxes(both(ann, bob), seed=1, draws=5)) == values(
         agreement_of_boxes(both(bob, ann), seed=1, draws=5)

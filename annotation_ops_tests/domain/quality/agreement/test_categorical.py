@@ -111,7 +111,7 @@ def two_raters(draw: Any) -> tuple[int, list[tuple[int, int]]]:
     return q, draw(st.lists(st.tuples(label, label), min_size=1, max_size=40))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(two_raters())
 def test_two_raters_agree_with_scikit_learn_and_statsmodels(sample) -> None:
     q, answers = sample
@@ -150,7 +150,7 @@ def of_array(q: int, grid: np.ndarray) -> Judgements:
     return Judgements.from_rows(rows, categories=[str(i) for i in range(q)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grids())
 def test_alpha_agrees_with_the_krippendorff_package_on_grids_with_gaps(sample) -> None:
     q, grid = sample
@@ -165,7 +165,7 @@ def test_alpha_agrees_with_the_krippendorff_package_on_grids_with_gaps(sample) -
         assert value(report, f"krippendorff_alpha_{level}") == pytest.approx(oracle, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids())
 def test_fleiss_kappa_agrees_with_statsmodels_on_full_grids(sample) -> None:
     q, grid = sample
@@ -178,7 +178,7 @@ def test_fleiss_kappa_agrees_with_statsmodels_on_full_grids(sample) -> None:
     assert value(report, "fleiss_kappa") == pytest.approx(oracle, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(grids(), st.randoms(use_true_random=False))
 def test_renaming_and_reordering_tasks_and_annotators_changes_no_statistic(sample, random) -> None:
     q, grid = sample
@@ -201,7 +201,7 @@ def test_swapping_two_annotators_changes_no_statistic_and_no_interval() -> None:
     assert one["statistics"] == other["statistics"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(grids())
 def test_an_agreeing_judgement_on_a_unanimous_task_never_lowers_percent_agreement(sample) -> None:
     q, grid = sample
@@ -216,7 +216,7 @@ def test_an_agreeing_judgement_on_a_unanimous_task_never_lowers_percent_agreemen
     assert after >= before - 1e-12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grids())
 def test_every_statistic_has_a_value_within_its_interval_or_a_reason_and_never_nan(sample) -> None:
     q, grid = sample

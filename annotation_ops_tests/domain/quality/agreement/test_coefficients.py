@@ -122,7 +122,7 @@ def same(one: dict[str, float | None], other: dict[str, float | None]) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.randoms(use_true_random=False))
 def test_permuting_categories_changes_no_nominal_statistic(batch, random) -> None:
     q, rows = batch
@@ -134,7 +134,7 @@ def test_permuting_categories_changes_no_nominal_statistic(batch, random) -> Non
     assert same(values(judged(q, rows), dict(NOMINAL)), values(permuted, dict(NOMINAL)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches())
 def test_reversing_ordered_categories_changes_no_statistic(batch) -> None:
     q, rows = batch
@@ -144,7 +144,7 @@ def test_reversing_ordered_categories_changes_no_statistic(batch) -> None:
     assert same(values(judged(q, rows), EVERY), values(reversed_, EVERY))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_not_a_byte(batch, random) -> None:
     q, rows = batch
@@ -156,7 +156,7 @@ def test_the_order_of_rows_changes_not_a_byte(batch, random) -> None:
     assert json.dumps(one) == json.dumps(other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(batches())
 def test_no_statistic_exceeds_one_and_all_are_one_without_disagreement(batch) -> None:
     q, rows = batch
@@ -168,7 +168,7 @@ def test_no_statistic_exceeds_one_and_all_are_one_without_disagreement(batch) ->
         assert found is None or found == pytest.approx(1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.integers(0, 7))
 def test_a_judgement_that_joins_the_most_frequent_label_never_lowers_percent_agreement(batch, task) -> None:
     q, rows = batch
@@ -190,7 +190,7 @@ def test_a_judgement_that_joins_the_most_frequent_label_never_lowers_percent_agr
     assert after >= before - 1e-12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches())
 def test_tasks_with_one_judgement_leave_agreement_and_alpha_alone(batch) -> None:
     q, rows = batch

@@ -76,7 +76,7 @@ def test_four_times_the_tasks_make_the_interval_about_half_as_wide(coefficient) 
     assert (many[1] - many[0]) / (few[1] - few[0]) == pytest.approx(0.5, abs=0.07)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 12), min_size=9, max_size=9).filter(lambda cells: sum(cells) > 9))
 def test_draws_lie_on_both_sides_of_the_observed_agreement_and_within_its_range(cells) -> None:
     patterns = of_table(np.reshape(cells, (3, 3)))

@@ -69,7 +69,6 @@ def test_iou_and_area_of_masks_are_those_of_pycocotools() -> None:
 
 
 @given(st.lists(PIXELS, min_size=1, max_size=4), st.lists(PIXELS, min_size=1, max_size=4))
-@settings(deadline=None)
 def test_iou_on_runs_is_iou_on_pixels(ann, bob) -> None:
     judgements = both([mask(image) for image in ann], [mask(image) for image in bob])
 
@@ -87,7 +86,7 @@ def test_iou_on_runs_is_iou_on_pixels(ann, bob) -> None:
 
 
 @given(ANSWERS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_boxes_as_masks_have_the_agreement_of_the_boxes(answers) -> None:
     expected = values(agreement_of_boxes(boxes_of(answers), seed=1, draws=5))
     judgements = masks_of({key: [*map(painted, shapes)] for key, shapes in answers.items()})

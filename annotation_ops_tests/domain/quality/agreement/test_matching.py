@@ -61,7 +61,7 @@ def test_nothing_to_match_is_no_match() -> None:
         max_size=40,
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_total_is_the_hungarian_optimum_and_no_node_is_used_twice(table) -> None:
     edges = [(left, right, weight) for (left, right), weight in table.items()]
 

@@ -24,7 +24,7 @@ def noisy(*, n: int, k: int, q: int, seed: int, skill: float = 0.7) -> Judgement
     return from_index(np.tile(np.arange(k), (n, 1)), labels, n_people=k, q=q)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(2, 1000),
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 11), st.integers(0, 999)), unique_by=lambda row: row[:2]),

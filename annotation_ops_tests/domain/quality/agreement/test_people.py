@@ -65,7 +65,7 @@ def test_every_pair_has_the_kappa_that_scikit_learn_gives_it() -> None:
         assert share.n == len(shared)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 7), st.integers(1, 30), st.integers(2, 4), st.integers(0, 10**6))
 def test_counting_in_a_table_and_by_keys_finds_the_same_pairs(n_people, n, q, seed) -> None:
     judgements = sparse_crowd(n_people, n=n, k=2 if n_people < 4 else 3, q=q, seed=seed)

@@ -61,7 +61,7 @@ def test_polygons_whose_bounding_boxes_overlap_may_still_be_apart() -> None:
 
 
 @given(ANSWERS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_boxes_as_polygons_have_the_agreement_of_the_boxes(answers) -> None:
     expected = values(agreement_of_boxes(boxes_of(answers), seed=1, draws=5))
 

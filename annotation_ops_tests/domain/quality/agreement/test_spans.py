@@ -168,7 +168,7 @@ def jaccard(one: Span, other: Span) -> float:
     return max(common, 0) / (max(one[1], other[1]) - min(one[0], other[0])) if one[2] == other[2] else 0.0
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(documents)
 def test_both_f1_are_those_of_matching_every_pair_of_documents_by_hand(found: dict[tuple[str, str], set[Span]]) -> None:
     report = measured(*((task, who, spans(*marked)) for (task, who), marked in found.items()), draws=2)
@@ -180,7 +180,7 @@ def test_both_f1_are_those_of_matching_every_pair_of_documents_by_hand(found: di
         )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(documents)
 def test_names_and_the_order_of_rows_change_no_byte(found: dict[tuple[str, str], set[Span]]) -> None:
     names = {"a1": "zoe", "a2": "amy", "a3": "kim", "d": "t9", "e": "t1"}

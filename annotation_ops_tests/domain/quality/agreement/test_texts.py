@@ -35,7 +35,7 @@ def sequences(*found: list[int]) -> Sequences:
 codes = st.lists(st.integers(0, 3), max_size=12) | st.lists(st.integers(0, 3), min_size=60, max_size=140)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(codes, min_size=2, max_size=3))
 def test_edit_distances_are_those_of_the_textbook_table(found: list[list[int]]) -> None:
     """Lengths on both sides of the 64 elements that fit into a word."""
@@ -46,7 +46,7 @@ def test_edit_distances_are_those_of_the_textbook_table(found: list[list[int]]) 
     assert distances.tolist() == [by_row(found[a], found[b]) for a, b in zip(first, second, strict=True)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 130), st.integers(0, 129), st.integers(0, 129))
 def test_a_long_text_with_two_changes_is_two_edits_away(n: int, one: int, other: int) -> None:
     text = [at % 50 for at in range(n)]
@@ -107,7 +107,7 @@ texts = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts)
 def test_names_change_no_byte(found: dict[tuple[str, str], str]) -> None:
     names = {"a": "z", "b": "y", "c": "x", "t": "9", "u": "8", "v": "7"}
@@ -119,7 +119,6 @@ def test_names_change_no_byte(found: dict[tuple[str, str], str]) -> None:
     assert [one.agreement for one in report.annotators] == [one.agreement for one in other.annotators][::-1]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)

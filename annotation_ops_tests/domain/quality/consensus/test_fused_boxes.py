@@ -159,7 +159,7 @@ def test_no_judgements_are_no_answers() -> None:
 
 
 @given(ANSWERS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_fused_answer_is_a_valid_judgement_whatever_the_order_of_rows(answers, random) -> None:
     shuffled = [(key, random.sample(shapes, len(shapes))) for key, shapes in answers.items()]
     random.shuffle(shuffled)
@@ -180,7 +180,7 @@ def as_floats(shape: dict) -> dict:
 
 
 @given(ANSWERS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_copies_of_one_answer_are_fused_into_itself(answers) -> None:
     one_each = {(task, ""): shapes for (task, _), shapes in answers.items()}
     copied = {(task, name): shapes for (task, _), shapes in one_each.items() for name in PEOPLE[:3]}

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -91,7 +91,6 @@ def test_everybody_who_found_nothing_agrees() -> None:
     st.lists(arrays.arrays(np.bool_, (4, 5)).filter(np.any), min_size=1, max_size=4),
     st.lists(st.sampled_from([0.1, 0.7, 1.0, 2.0]), min_size=4, max_size=4),
 )
-@settings(deadline=None)
 def test_the_majority_of_runs_is_that_of_pixels(drawn, weights) -> None:
     judgements = judgements_of(*([mask(image)] for image in drawn))
     n = len(drawn)

@@ -77,7 +77,7 @@ def test_an_object_seen_by_exactly_half_goes_to_a_human() -> None:
 
 
 @given(st.lists(CORNERS, min_size=1, max_size=4), st.lists(st.sampled_from([0.7, 1.0, 2.0]), min_size=4, max_size=4))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_majority_of_areas_is_that_of_every_unit_square(corners, weights) -> None:
     shapes, weight = np.array([shapely.box(*one) for one in corners]), np.array(weights[: len(corners)])
 

@@ -81,7 +81,7 @@ marked = st.sets(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(marked, min_size=2, max_size=4))
 def test_every_fused_span_was_marked_by_somebody_and_occurs_once(people: list[set[Span]]) -> None:
     (answer,) = fuse_spans(judged(*(("d", f"a{at}", sorted(spans)) for at, spans in enumerate(people))))

@@ -52,7 +52,7 @@ def test_no_judgements_have_no_answers() -> None:
     assert fuse_texts(judged()) == ()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.text("abc", max_size=5), min_size=1, max_size=6))
 def test_what_more_than_half_wrote_always_wins(texts: list[str]) -> None:
     (answer,) = fuse_texts(judged(*texts))

@@ -46,7 +46,7 @@ def test_entropy_is_that_of_the_distribution() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_renaming_and_reordering_changes_nothing_and_distributions_sum_to_one(method, data) -> None:
     q, people, tasks = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5)), data.draw(st.integers(1, 8))

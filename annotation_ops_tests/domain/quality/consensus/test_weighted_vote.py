@@ -164,7 +164,7 @@ def test_a_person_without_overlap_gets_the_crowds_accuracy_and_its_labels_stay_u
     assert all(0.5 < item.confidence < 0.9 for item in items)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_renaming_and_reordering_changes_no_label_and_distributions_sum_to_one(data) -> None:
     q, people, tasks = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5)), data.draw(st.integers(1, 8))

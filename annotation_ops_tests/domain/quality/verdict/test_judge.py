@@ -285,7 +285,7 @@ def test_the_evidence_gate_passes_and_fails_as_often_as_measured() -> None:
     assert Outcome.FAIL not in seen[0.95]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 7), st.integers(0, 3), st.integers(0, 2)), max_size=24, unique_by=lambda r: r[:2]
