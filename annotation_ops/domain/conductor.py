@@ -147,6 +147,9 @@ def _moves(state: LoopState, now: datetime, collect_every: timedelta) -> list[Du
                 due.append(_due(state, "dispatch", attempt.key, "planned, not sent yet"))
             case BatchState.IN_ANNOTATION:
                 in_hands += 1
+            case BatchState.HELD if attempt.held_from is BatchState.IN_ANNOTATION:
+                # People keep their tasks, and what they answer is collected.
+                in_hands += 1
             case BatchState.COMPLETE:
                 due.append(_due(state, "judge", attempt.key, "every annotation is in", _stamp(attempt.completed_at)))
             case BatchState.FAILED:

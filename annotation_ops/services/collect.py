@@ -219,7 +219,8 @@ def _state_of_deleted(
     tasks = ledger.tasks_by_key({annotation.task_key for annotation in annotations if annotation.deleted})
     waiting = {
         (attempt.batch_id, attempt.number)
-        for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION})
+        for attempt in ledger.attempts(project.name, states={BatchState.IN_ANNOTATION, BatchState.HELD})
+        if BatchState.IN_ANNOTATION in (attempt.state, attempt.held_from)
     }
     return {
         key: AssignmentState.OPEN if (task.batch_id, task.attempt) in waiting else AssignmentState.EXPIRED

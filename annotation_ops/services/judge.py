@@ -41,7 +41,7 @@ from annotation_ops.services.judgements import judgements_of
 from annotation_ops.services.spot_audit import settle_audit
 from annotation_ops.services.stages import due_stage, settle_stage
 
-NOT_JUDGED = (BatchState.PLANNED, BatchState.IN_ANNOTATION)
+NOT_JUDGED = (BatchState.PLANNED, BatchState.IN_ANNOTATION, BatchState.HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def judge_attempt(project: AnnotationProject, key: str, *, ledger: Ledger, now: 
     attempt = ledger.attempt(project.name, batch_id, number)
     if attempt.state in NOT_JUDGED:
         raise Conflict(
-            f"{key}: found state {attempt.state}, expected complete; it is judged when the last annotation is in"
+            f"{key}: found state {attempt.state}, expected complete; it is judged when the last annotation is in and nobody "
+            f"holds it"
         )
     if parse_batch_id(batch_id)[1] not in WITH_LABELS:
         return _settled(project, attempt, ledger=ledger, now=now)

@@ -110,6 +110,10 @@ def publish_attempt(
 ) -> PublishReport:
     """Publishes the attempt. Raises Conflict unless its verdict in force is PASS; TransientError when a store is down."""
     batch_id, number = parse_attempt_key(key)
+    if ledger.attempt(project.name, batch_id, number).state is BatchState.HELD:
+        raise Conflict(
+            f"{key}: found the state held, expected passed; release it first (`annotation-ops batch release`)"
+        )
     verdict = verdict_in_force(project.name, key, ledger=ledger)
     if verdict is None or verdict.outcome != "PASS":
         found = verdict.outcome if verdict else "no verdict"

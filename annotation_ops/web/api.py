@@ -16,7 +16,7 @@ from annotation_ops.domain.records import Attempt
 from annotation_ops.services.annotators import report_workforce
 from annotation_ops.services.audit_trail import HeadWatch, entries_of
 from annotation_ops.services.govern import hold, override, release
-from annotation_ops.services.judgements import judgements_of
+from annotation_ops.services.judgements import AT_RANDOM, asked_for, judgements_of
 from annotation_ops.services.lineage import label_lineage
 from annotation_ops.services.status import AttemptStatus, attempt_status, deadline
 from annotation_ops.web.access import Needs
@@ -116,11 +116,13 @@ def verdicts(project: Name, key: Key, here: Here) -> list[VerdictDocument]:
     "/projects/{project}/batches/{key}/agreement", tags=["batches"], dependencies=[_needs(Permission.READ_BATCHES)]
 )
 def agreement(project: Name, key: Key, here: Here) -> dict[str, Any]:
-    """The agreement document of the judgements so far, as `annotation-ops agreement --json` gives it; 404 before the first one."""
+    """The agreement document of the judgements so far, as `annotation-ops agreement --json` gives it, of those that were asked for without
+    looking at an answer; 422 before the first one."""
     declared = here.project(project)
     attempt = _attempt(here, declared, key)
-    annotations = here.parts.ledger.annotations(declared.name, attempt.batch_id, attempt.number)
-    judged = judgements_of(declared, annotations)
+    of = (declared.name, attempt.batch_id, attempt.number)
+    at_random = asked_for(here.parts.ledger.annotations(*of), here.parts.ledger.assignments(*of), purposes=AT_RANDOM)
+    judged = judgements_of(declared, at_random)
     return measure(
         judged, confidence=declared.criteria.confidence, seed=0, ordered=declared.taxonomy.ordered
     ).document()

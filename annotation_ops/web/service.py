@@ -1,9 +1,11 @@
 """The service: one FastAPI application over the parts of a deployment."""
 
+import json
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
@@ -52,6 +54,7 @@ def create_service(parts: Parts, projects: Mapping[str, AnnotationProject], *, s
     service.state.deployment = Deployment(parts, projects)
     service.add_middleware(BodyLimits)
     service.add_exception_handler(AnnotationOpsError, _answer)
+    service.add_exception_handler(RequestValidationError, _refuse)
     service.include_router(inbox(projects, secrets, store))
     service.include_router(api)
 
@@ -61,6 +64,14 @@ def create_service(parts: Parts, projects: Mapping[str, AnnotationProject], *, s
         return Health(version=__version__)
 
     return service
+
+
+def _refuse(_: Request, error: Exception) -> Response:
+    """What is wrong and where, without the input: it may hold what no JSON can say (NaN, half of a character)."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{name: one[name] for name in ("type", "loc", "msg")} for one in error.errors()]
+    text = json.dumps({"detail": detail}, default=str)
+    return Response(text, status_code=HTTPStatus.UNPROCESSABLE_ENTITY, media_type="application/json")
 
 
 def _answer(_: Request, error: Exception) -> JSONResponse:

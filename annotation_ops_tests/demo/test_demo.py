@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from annotation_ops.adapters.project_folder import load_project
 from annotation_ops.bootstrap import Parts, build
 from annotation_ops.domain.audit import verify
+from annotation_ops.domain.batches import makes_labels
 from annotation_ops.domain.tables import GOLD_LABELS, LABEL_FEATURES, MODEL_PERFORMANCE
 from annotation_ops.settings import Settings
 from annotation_ops_tests.dagster.deployment import OTHERS_WARNINGS
@@ -145,7 +146,8 @@ def test_a_rejected_batch_comes_back_whole_and_passes_with_other_people(told: To
 
 
 def test_only_batches_that_passed_are_in_the_feature_table_and_their_labels_are_true(told: Told) -> None:
-    passed = {row["batch"] for row in told.summary["batches"] if row["verdict"] == "PASS"}
+    with_verdict = {row["batch"] for row in told.summary["batches"] if row["verdict"] == "PASS"}
+    passed = {batch for batch in with_verdict if makes_labels(batch)}
     rows = newest(told.features)
 
     assert {f"{row['batch_id']}.a{row['attempt']}" for row in told.features} == passed
@@ -185,7 +187,7 @@ def test_the_summary_says_what_the_stores_say(told: Told) -> None:
     overruled = sum(
         label != gold[sample]
         for key, answers in told.judgements.items()
-        if told.outcome(key) == "PASS"
+        if told.outcome(key) == "PASS" and makes_labels(key)
         for sample, _, label in answers
         if truth.get(sample) == gold[sample]
     )
@@ -199,7 +201,8 @@ def test_the_summary_says_what_the_stores_say(told: Told) -> None:
     assert [row["batch"] for row in told.summary["batches"]] == [row[0] for row in told.batches]
     for row, (_, state, verdict, document, tasks) in zip(told.summary["batches"], told.batches, strict=True):
         assert (row["state"], row["verdict"], row["tasks"]) == (state, verdict, tasks)
-        assert row["value"] == document["statistics"][row["statistic"]]["value"]
+        assert row["value"] == document.get("statistics", {}).get(row["statistic"], {}).get("value")
+        assert (row["value"] is not None) == makes_labels(row["batch"])
 
 
 def test_the_summary_s_accuracies_are_the_first_and_last_values_watched(told: Told) -> None:

@@ -51,6 +51,8 @@ def test_a_held_batch_is_not_published(workshop: Workshop) -> None:
     with pytest.raises(Conflict, match="found the state held"):
         workshop.publish()
     assert workshop.attempt().state is BatchState.HELD
+    assert workshop.ledger.label_commits("digits") == ()
+    assert workshop.current_labels() == {}
     free(workshop)
     assert workshop.publish().labels == 6
 
@@ -64,6 +66,17 @@ def test_answers_given_during_a_hold_are_there_after_it(workshop: Workshop) -> N
 
     assert workshop.collect().completed == (FIRST,)
     assert len(workshop.annotations()) == 18
+
+
+def test_a_held_attempt_is_not_judged_and_its_answers_are_collected_all_the_same(workshop: Workshop) -> None:
+    workshop.send()
+    stop(workshop)
+    now = workshop.clock.now()
+    state = loop_state(workshop.project, ledger=workshop.ledger, now=now)
+    assert [one.stage for one in decide(state, now, collect_every=now - now).due] == ["collect"]
+    with pytest.raises(Conflict, match="found state held"):
+        workshop.judge()
+    assert workshop.ledger.verdicts("digits") == ()
 
 
 def test_what_is_published_cannot_be_held(workshop: Workshop) -> None:

@@ -214,6 +214,16 @@ def test_a_decision_needs_a_reason_and_takes_nothing_else(
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("body", ['{"reason": NaN}', '{"reason": 1e999}', '{"reason": "\\ud800"}', '{"\\ud800": 1}'])
+def test_what_no_json_can_say_is_refused_like_any_other_input(
+    client: httpx.Client, tokens: dict[Role, str], body: str
+) -> None:
+    path = f"/api/v1/projects/digits/batches/{FIRST}/accept"
+    headers = {"Authorization": f"Bearer {tokens[Role.LEAD]}", "Content-Type": "application/json"}
+
+    assert client.post(path, content=body, headers=headers).status_code == 422
+
+
 @pytest.mark.parametrize(
     "path",
     [
