@@ -14,7 +14,7 @@ from annotation_ops.domain.batches import BatchState, parse_attempt_key
 from annotation_ops.domain.project.annotation_project import AnnotationProject
 from annotation_ops.domain.tables import LABEL_FEATURES, MODEL_PERFORMANCE
 from annotation_ops.services.judge import false_judgements, verdict_in_force
-from annotation_ops.services.judgements import consensus_of
+from annotation_ops.services.stages import labels_of
 
 RANDOM_SEEDS = 5
 RANDOM_STEP = 20
@@ -79,14 +79,15 @@ class Grader:
         return [a.key for a in self.parts.ledger.attempts(self.project.name, states={BatchState.PUBLISHED})]
 
     def _caught(self) -> int:
-        """Single judgements that the consensus of a published batch overruled, rightly by the images' truth."""
+        """Single judgements that the labels of a published batch overrule, rightly by the images' truth."""
         ledger, name = self.parts.ledger, self.project.name
         caught = 0
         for key in self._published():
             tasks = ledger.tasks(name, *parse_attempt_key(key))
             annotations = ledger.annotations(name, *parse_attempt_key(key))
             truth = {task.task_key: self._truth({"source_uri": task.uri}) for task in tasks}
-            right = [a for a in consensus_of(self.project, annotations) if a.value == {"label": truth[a.task_id]}]
+            answers = [label.answer for label in labels_of(self.project, key, ledger=ledger)]
+            right = [answer for answer in answers if answer.value == {"label": truth[answer.task_id]}]
             caught += false_judgements(tasks, annotations, right)
         return caught
 
